@@ -1,0 +1,5 @@
+#!/bin/sh
+# Makes configure and Makefile.in from a checkout; a release tarball has them already.
+set -eu
+cd "$(dirname "$0")"
+exec autoreconf -fi

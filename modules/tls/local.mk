@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-2-Clause
+if MODULE_TLS
+module_LTLIBRARIES += modules/tls/tls.la
+endif
+modules_tls_tls_la_SOURCES = modules/tls/tls.c
+modules_tls_tls_la_CPPFLAGS = $(MODULE_CPPFLAGS) $(MODULE_TLS_CFLAGS)
+modules_tls_tls_la_CFLAGS = $(MODULE_CFLAGS)
+modules_tls_tls_la_LDFLAGS = $(MODULE_LDFLAGS)
+modules_tls_tls_la_LIBADD = $(MODULE_TLS_LIBS)
+EXTRA_DIST += # modules/tls/tls.md modules/tls/tls.conf

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# One line a target, made from the .c file of the same name: FUZZ_TARGETS += tests/fuzz/fuzz_thing
+# With --enable-fuzz they are libFuzzer programs (make fuzz-targets); otherwise make check replays their corpora.
+
+FUZZ_TARGETS =
+
+if WEIR_FUZZ
+TEST_MAIN = $(WEIR_FUZZ_MAIN)
+EXTRA_PROGRAMS = $(FUZZ_TARGETS)
+else
+TEST_MAIN = tests/fuzz/libreplay.a
+check_LIBRARIES += tests/fuzz/libreplay.a
+check_PROGRAMS += $(FUZZ_TARGETS)
+TESTS += $(FUZZ_TARGETS)
+endif
+tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay.c
+
+fuzz-targets: $(FUZZ_TARGETS)
+
+list-fuzz:
+	@for t in $(FUZZ_TARGETS); do echo $$t; done
+
+EXTRA_DIST += tests/fuzz/corpus
+
+.PHONY: fuzz-targets list-fuzz

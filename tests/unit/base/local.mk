@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# One line a program, made from the .c file of the same name: UNIT_TESTS += tests/unit/base/test_thing
