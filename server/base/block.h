@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* block.h: refcounted pieces of buffer memory, recycled per thread.
+ *
+ * Shape:   a header and `size` bytes behind it; BLOCK_SMALL for heads and slow peers, BLOCK_LARGE for bodies that stream.
+ * Owner:   whoever holds a reference; the last block_unref puts it on the calling thread's free list (or frees it).
+ * Thread:  references may be dropped on any thread; the bytes are written by one thread only, before they are shared.
+ * Errors:  NULL without memory. */
+#ifndef BASE_BLOCK_H
+#define BASE_BLOCK_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BLOCK_SMALL = 16 * 1024, BLOCK_LARGE = 128 * 1024 };
+
+struct block {
+    atomic_uint refs;
+    uint32_t size; /* bytes at data */
+    uint32_t used; /* bytes filled so far: its writer's note */
+    uint32_t pad;
+    struct block *next; /* free list */
+    uint8_t data[];
+};
+
+struct block *block_create(uint32_t size); /* BLOCK_SMALL or BLOCK_LARGE (recycled), any other size (not recycled) */
+
+static inline struct block *block_ref(struct block *block)
+{
+    atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
+    return block;
+}
+
+void block_unref(struct block *block); /* NULL is fine */
+static inline int block_is_shared(const struct block *block)
+{
+    return atomic_load_explicit(&((struct block *)block)->refs, memory_order_acquire) > 1;
+}
+
+void block_drop_free_lists(void);     /* this thread's; at thread end */
+uint64_t block_bytes_in_use(void);    /* whole process, without free lists; approximate */
+
+#endif
