@@ -67,7 +67,7 @@ struct weir_api {
     weir_conn *(*req_conn)(weir_req *r);
 
     /* bytes.h */
-    int (*engage)(weir_req *r, weir_mod *mod, uint32_t stage);
+    int (*engage)(weir_req *r, uint32_t stage);
     void (*want_body)(weir_req *r, uint64_t limit);
     weir_req *(*flow_req)(weir_flow *f);
     const void *(*flow_conf)(weir_flow *f);
@@ -95,7 +95,7 @@ struct weir_api {
     weir_timer *(*timer)(weir_req *r, uint64_t ms, void (*fn)(weir_req *, void *), void *arg);
     weir_timer *(*thread_timer)(weir_mod *mod, uint64_t ms, void (*fn)(weir_mod *, void *), void *arg);
     void (*timer_cancel)(weir_timer *timer);
-    int (*job)(weir_req *r, weir_mod *mod, const struct weir_job_calls *calls, void *arg);
+    int (*job)(weir_req *r, const struct weir_job_calls *calls, void *arg);
     uint64_t (*now)(uint32_t which);
 
     /* share.h */
@@ -106,7 +106,8 @@ struct weir_api {
     int (*dict_add)(weir_dict *d, weir_str key, int64_t by, uint64_t window, uint64_t *sum);
     int (*dict_compare_and_set)(weir_dict *d, weir_str key, uint64_t expect, uint64_t value, uint64_t ttl);
     int (*dict_take)(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, uint64_t cost, uint64_t *wait_us);
-    void (*count)(weir_mod *mod, uint32_t metric, int64_t by);
+    void (*count)(weir_req *r, uint32_t metric, int64_t by);
+    void (*mod_count)(weir_mod *mod, uint32_t metric, int64_t by);
     int (*service_publish)(weir_mod *mod, const char *name, uint32_t version, const void *table);
     const void *(*service_find)(weir_mod *mod, const char *name, uint32_t version);
     int (*sink_write)(weir_sink *sink, weir_str line);

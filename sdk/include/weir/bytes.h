@@ -12,9 +12,9 @@
 
 #include <weir/api.h>
 
-/* Puts this module's bytes hook of that stage (REQ_BODY, STORE, TRANSFORM, ENCODE) into this request's body. For response stages at
+/* Puts the calling module's bytes hook of that stage (REQ_BODY, STORE, TRANSFORM, ENCODE) into this request's body. For response stages at
  * RSP_HEAD at the latest, for REQ_BODY at REWRITE at the latest. 0, or -1: too late, no such hook, or no memory. */
-static inline int weir_engage(weir_req *r, weir_mod *mod, uint32_t stage) { return weir_api_->engage(r, mod, stage); }
+static inline int weir_engage(weir_req *r, uint32_t stage) { return weir_api_->engage(r, stage); }
 
 /* Before WEIR_WAIT_BODY: how much of the body is wanted at most before the request hook is asked again. */
 static inline void weir_want_body(weir_req *r, uint64_t limit) { weir_api_->want_body(r, limit); }

@@ -34,9 +34,9 @@ struct weir_job_calls {
     void (*done)(weir_req *r, void *arg);
     void (*drop)(void *arg);
 };
-static inline int weir_job(weir_req *r, weir_mod *mod, const struct weir_job_calls *calls, void *arg)
+static inline int weir_job(weir_req *r, const struct weir_job_calls *calls, void *arg)
 {
-    return weir_api_->job(r, mod, calls, arg);
+    return weir_api_->job(r, calls, arg);
 }
 
 #define WEIR_NOW_MS 0u      /* monotonic, as of this turn of the loop */

@@ -45,8 +45,9 @@ static inline int weir_dict_take(weir_dict *d, weir_str key, struct weir_rate ra
     return weir_api_->dict_take(d, key, rate, burst, cost, wait_us);
 }
 
-/* Adds to a metric of the module's table, by its index there. Gauges go down too. */
-static inline void weir_count(weir_mod *mod, uint32_t metric, int64_t by) { weir_api_->count(mod, metric, by); }
+/* Adds to a metric of the calling module's table, by its index there. Gauges go down too. mod_count is for callbacks without a request. */
+static inline void weir_count(weir_req *r, uint32_t metric, int64_t by) { weir_api_->count(r, metric, by); }
+static inline void weir_mod_count(weir_mod *mod, uint32_t metric, int64_t by) { weir_api_->mod_count(mod, metric, by); }
 
 /* A table of functions that other modules may use, by name and version; agreed on between their authors. Published in load(); found from
  * check() on. 0, or -1: that name and version are taken. */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* resolver.h: names to addresses without holding up a worker.
+ *
+ * Owner:   embedded query; resolver_cancel forgets it (its callback will not come), whatever the pool is still doing.
+ * Thread:  the worker that asked.
+ * Errors:  why is set and count is 0. */
+#ifndef LOOP_RESOLVER_H
+#define LOOP_RESOLVER_H
+
+#include "loop/job.h"
+
+#include <netinet/in.h>
+
+enum { RESOLVER_MOST = 16 };
+
+struct resolved {
+    unsigned count;
+    struct sockaddr_storage addresses[RESOLVER_MOST];
+    const char *why; /* static or gai_strerror text; NULL when there are addresses */
+};
+
+struct resolver_query {
+    void (*on_resolved)(struct resolver_query *query, const struct resolved *result);
+    struct resolver_job *job; /* in flight */
+};
+
+bool resolver_ask(struct resolver_query *query, const char *host, uint16_t port,
+                  void (*on_resolved)(struct resolver_query *, const struct resolved *)); /* false: not started */
+void resolver_cancel(struct resolver_query *query);
+
+#endif
