@@ -2,7 +2,10 @@
 # What an author of a module gets: headers, pkg-config file, autoconf macro and the template of `weir module new`.
 
 weirincludedir = $(includedir)/weir
-weirinclude_HEADERS =
+weirinclude_HEADERS = sdk/include/weir/abi.h sdk/include/weir/api.h sdk/include/weir/bytes.h sdk/include/weir/conf.h \
+	sdk/include/weir/conf_api.h sdk/include/weir/conn.h sdk/include/weir/conn_api.h sdk/include/weir/event.h \
+	sdk/include/weir/http.h sdk/include/weir/log.h sdk/include/weir/module.h sdk/include/weir/share.h \
+	sdk/include/weir/upstream.h sdk/include/weir/weir.h
 
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = sdk/weir-module.pc

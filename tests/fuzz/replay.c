@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* replay.c: main() of a fuzz target in an ordinary build.
  *
- * Shape:   runs the target once on each file named, else on each file of tests/fuzz/corpus/THING (target fuzz_THING,
- *          the source tree is $WEIR_TOP); prints TAP. A finding is a crash, which the caller sees as the exit status. */
+ * Shape:   runs the target once on each file named, else on each file of tests/fuzz/corpus/THING for target
+ *          fuzz_THING, under the source tree $WEIR_TOP; prints TAP.
+ * Errors:  a finding is a crash, which the caller sees as the exit status. */
 
 #include <dirent.h>
 #include <stdbool.h>

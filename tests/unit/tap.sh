@@ -6,7 +6,9 @@ set -u
 status_file=$(mktemp) || exit 1
 trap 'rm -f "$status_file"' EXIT
 
-{ CMOCKA_MESSAGE_OUTPUT=TAP "$@" 2>&1; echo $? > "$status_file"; } | awk -v name="$(basename "$1")" -v status_file="$status_file" '
+name=$(basename "$1")
+{ CMOCKA_MESSAGE_OUTPUT=TAP "$@" 2>&1; echo $? > "$status_file"; } |
+awk -v name="$name" -v status_file="$status_file" '
     /^1\.\.[0-9]+/ { next }
     /^(not )?ok( |$)/ {
         bad = /^not ok/ && !/# *SKIP/
