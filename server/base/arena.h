@@ -30,10 +30,10 @@ str arena_concat(struct arena *arena, const str *parts, size_t count);
 str arena_printf(struct arena *arena, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 str arena_vprintf(struct arena *arena, const char *fmt, va_list ap);
 
-/* fn(arg) runs at reset or destroy, last registered first. Returns false when it could not be registered (fn was not run). */
+/* fn(arg) runs at reset or destroy, last registered first. False when it could not be registered (fn was not run). */
 bool arena_on_reset(struct arena *arena, void (*fn)(void *), void *arg);
 
-size_t arena_used(const struct arena *arena); /* bytes held from the system */
+size_t arena_used(const struct arena *arena); /* bytes held from the system, headers aside: what the cap bounds */
 
 #define arena_new(arena, type) ((type *)arena_zalloc((arena), sizeof(type)))
 #define arena_array(arena, type, count) ((type *)arena_zalloc((arena), sizeof(type) * (count)))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* block.h: refcounted pieces of buffer memory, recycled per thread.
  *
- * Shape:   a header and `size` bytes behind it; BLOCK_SMALL for heads and slow peers, BLOCK_LARGE for bodies that stream.
+ * Shape:   a header and `size` bytes behind it; BLOCK_SMALL for heads and slow peers, BLOCK_LARGE for bodies
+ *          that stream.
  * Owner:   whoever holds a reference; the last block_unref puts it on the calling thread's free list (or frees it).
  * Thread:  references may be dropped on any thread; the bytes are written by one thread only, before they are shared.
  * Errors:  NULL without memory. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* chain.h: body bytes on their way through the pipeline.
  *
- * Shape:   an ordered list of slices; a slice is bytes in a refcounted block, bytes that live elsewhere for ever (static), or a
- *          range of a file.
+ * Shape:   an ordered list of slices; a slice is bytes in a refcounted block, bytes that live elsewhere for ever
+ *          (static), or a range of a file.
  * Units:   bytes after transfer decoding.
  * Owner:   the chain owns its references; a slice read with chain_peek is valid until chain_eat.
  * Thread:  the worker that owns the request.
@@ -29,7 +29,7 @@ struct chain_file { /* an open file that several slices may share */
     atomic_uint refs;
     int fd;
 };
-struct chain_file *chain_file_create(int fd); /* takes fd */
+struct chain_file *chain_file_create(int fd); /* takes fd; without memory NULL, and fd stays the caller's */
 void chain_file_unref(struct chain_file *file);
 
 struct chain {
@@ -48,9 +48,10 @@ static inline bool chain_is_empty(const struct chain *chain)
 }
 void chain_clear(struct chain *chain); /* drops all references; the chain is empty and usable afterwards */
 
-bool chain_append_block(struct chain *chain, struct block *block, const uint8_t *p, size_t n); /* takes its own reference */
+/* Takes its own reference; the caller keeps his. */
+bool chain_append_block(struct chain *chain, struct block *block, const uint8_t *p, size_t n);
 bool chain_append_static(struct chain *chain, const void *p, size_t n);
-bool chain_append_copy(struct chain *chain, const void *p, size_t n); /* copied into blocks, the tail's spare room first */
+bool chain_append_copy(struct chain *chain, const void *p, size_t n); /* into the tail's spare room, then new blocks */
 bool chain_append_file(struct chain *chain, struct chain_file *file, uint64_t offset, uint64_t n);
 bool chain_prepend_copy(struct chain *chain, const void *p, size_t n);
 void chain_move_all(struct chain *to, struct chain *from);             /* by reference, never fails */
@@ -58,8 +59,10 @@ uint64_t chain_move(struct chain *to, struct chain *from, uint64_t n); /* up to 
 
 weir_str chain_peek(const struct chain *chain); /* first slice's bytes; {NULL, n} for a file range; n = 0 when empty */
 void chain_eat(struct chain *chain, uint64_t n); /* drops the first n bytes (n <= chain->n) */
-int chain_iovec(const struct chain *chain, struct iovec *iov, int max, size_t most); /* leading memory slices; how many filled */
-size_t chain_copy_out(const struct chain *chain, void *p, size_t n);                 /* copies the first bytes (memory and file) */
+/* Leading memory slices, at most max of them and most bytes; how many were filled. */
+int chain_iovec(const struct chain *chain, struct iovec *iov, int max, size_t most);
+/* Copies the first bytes (memory and file); fewer than n and the chain's only when a file was cut short meanwhile. */
+size_t chain_copy_out(const struct chain *chain, void *p, size_t n);
 
 void chain_drop_free_list(void); /* this thread's recycled slices; at thread end */
 

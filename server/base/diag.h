@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* diag.h: everything that is wrong with a configuration, collected, placed and explained.
  *
- * Shape:   a list of findings, each with a place (file, line, column, length), a severity, a message and perhaps a hint.
+ * Shape:   a list of findings, each with a place (file, line, column, length), a severity, a message and
+ *          perhaps a hint.
  *          Rendered as
  *              FILE:LINE:COL: error: unknown directive "proxi"
  *                 4 |     proxi http://10.0.0.5:2342;
  *                   |     ^~~~~ did you mean "proxy"?
  * Owner:   the list owns copies of everything it is given.
- * Errors:  beyond DIAG_MOST findings only their count is kept. */
+ * Errors:  beyond DIAG_MOST findings, or without memory, only their count is kept. */
 #ifndef BASE_DIAG_H
 #define BASE_DIAG_H
 
@@ -18,7 +19,7 @@
 enum { DIAG_MOST = 200 };
 enum severity { SEVERITY_WARNING, SEVERITY_ERROR };
 
-/* A place in a text. line and column count from 1 (0: unknown); column and length count bytes. text is the whole line. */
+/* A place in a text. line and column count from 1 (0: unknown); column and length count bytes; text: the whole line. */
 struct place {
     str file;
     uint32_t line, column, length;
@@ -45,7 +46,7 @@ void diag_warning(struct diags *diags, struct place place, str hint, const char 
     __attribute__((format(printf, 4, 5)));
 void diag_add(struct diags *diags, enum severity severity, struct place place, str hint, const char *fmt, va_list ap);
 
-void diags_print(const struct diags *diags, FILE *out);             /* in order of file and line as added */
+void diags_print(const struct diags *diags, FILE *out);             /* by file (as they came up) and line */
 str diags_render(const struct diags *diags, struct arena *arena);   /* the same text */
 
 /* The candidate nearest to word (Damerau-Levenshtein, at most a third of its length wrong), or none. */

@@ -6,7 +6,8 @@
 
 #include "base/str.h"
 
-void hash_seed(void);                  /* once, before threads start; a second call changes nothing */
+/* Once, before threads start and tables are filled; a second call changes nothing. Until then the key is 0. */
+void hash_seed(void);
 uint64_t hash_bytes(const void *p, size_t n);
 static inline uint64_t hash_str(str s)
 {

@@ -2,9 +2,10 @@
 /* log.h: the error log: one line a fact, one write a line.
  *
  * Shape:   2026-11-21T05:31:51.123Z warn message
- *          Messages say: object, fact, reason, figures; lower case, no full stop.
+ *          Messages say: object, fact, reason, figures; lower case, no full stop. Control characters in them, and bytes
+ *          that are no UTF-8, are written as \xNN: a peer cannot forge a line. Above 2 kB a message is cut ("...").
  * Thread:  any; a line is one write(2) on an append-only descriptor, so lines never mix.
- * Errors:  a line that cannot be written is dropped and counted. */
+ * Errors:  a line that cannot be written is dropped and counted. errno stays as it was, so %m works. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -21,7 +22,8 @@ enum log_level log_get_level(void);
 void log_to_fd(int fd);                    /* takes fd (not 2); lines go there from now on, the former fd is closed */
 void log_to_stderr(void);
 void log_to_syslog(void);
-bool log_level_parse(str name, enum log_level *out);
+bool log_level_parse(str name, enum log_level *out); /* debug info notice warn error */
+uint64_t log_dropped(void);                          /* lines lost since the start */
 
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void log_vwrite(enum log_level level, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));

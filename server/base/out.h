@@ -32,6 +32,7 @@ static inline void out_char(struct out *out, char c)
 }
 void out_u64(struct out *out, uint64_t value);     /* decimal */
 void out_hex(struct out *out, uint64_t value);     /* lower case, no leading zeros */
-void out_json_str(struct out *out, str s);         /* quoted and escaped (RFC 8259 7); bytes that are no UTF-8 become \ufffd */
+void out_json_str(struct out *out, str s);         /* quoted, escaped (RFC 8259 7); what is no UTF-8 becomes \ufffd */
+void out_printable(struct out *out, str s);        /* control characters and what is no UTF-8 become \xNN */
 
 #endif

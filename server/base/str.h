@@ -60,9 +60,10 @@ int str_compare(str a, str b);             /* as memcmp, a shorter prefix first 
 size_t str_find(str s, char c);            /* index of the first c, or s.n */
 size_t str_find_str(str s, str needle);    /* index of the first occurrence, or s.n */
 str str_trim(str s);                       /* without SP and HTAB at both ends (RFC 9110 5.6.3 OWS) */
-bool str_split(str *rest, char by, str *item); /* takes the next item off rest; false when nothing is left */
+bool str_split(str *rest, char by, str *item); /* takes the next item off rest; "a,,b,": a, "", b, false */
 bool str_to_u64(str s, uint64_t *out);     /* 1*DIGIT, nothing else, no overflow */
 bool str_hex_to_u64(str s, uint64_t *out); /* 1*HEXDIG, at most 16 digits */
 int char_hex(char c);                      /* value of one hex digit, or -1 */
+size_t str_utf8_length(str s);             /* bytes of the well-formed character s starts with (RFC 3629), or 0 */
 
 #endif
