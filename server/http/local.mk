@@ -1,2 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
-server_libweir_a_SOURCES +=
+server_libweir_a_SOURCES += \
+	server/http/authority.c \
+	server/http/chars.c server/http/chars.h \
+	server/http/field.c server/http/field.h \
+	server/http/field_names.c \
+	server/http/h1.h \
+	server/http/h1_body.c \
+	server/http/h1_fields.c server/http/h1_fields.h \
+	server/http/h1_request.c \
+	server/http/h1_response.c \
+	server/http/h1_scan.c \
+	server/http/h1_write.c \
+	server/http/media.c server/http/media.h \
+	server/http/status.c \
+	server/http/trailer.c server/http/trailer.h \
+	server/http/uri.c server/http/uri.h server/http/uri_errors.h

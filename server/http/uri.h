@@ -20,7 +20,7 @@ struct uri {
     str authority; /* absolute and authority form */
     str path;      /* begins with '/' ("*" in asterisk form) */
     str match;
-    str query;     /* without '?'; has_query tells "?" with nothing behind from none */
+    str query;     /* as received, without '?'; has_query tells "?" with nothing behind from none */
     bool has_query;
 };
 
@@ -28,15 +28,16 @@ struct uri {
 const char *uri_parse_target(str target, bool is_connect, struct arena *arena, struct uri *out);
 const char *uri_normalize_path(str raw, struct arena *arena, str *path, str *match); /* also for paths in configuration */
 
-/* host[:port]: a registered name, IPv4 or [IPv6], lower-cased into the arena when needed, one trailing dot dropped; port 0 when absent. */
+/* host[:port]: a registered name, IPv4 or [IPv6] (the brackets stay), lower-cased into the arena when needed, one trailing dot
+ * dropped; port 0 when absent. Refused although RFC 3986 has them: escapes, "*" and "," in names, IPvFuture, zones, empty labels. */
 const char *authority_parse(str authority, struct arena *arena, str *host, uint16_t *port);
 
 /* http://, https:// and unix: URLs of the configuration. path is empty when the URL has none. */
 struct url {
     bool is_tls, is_unix;
-    str host; /* or the socket's path */
-    uint16_t port;
-    str path; /* with '/', or empty */
+    str host; /* an IPv6 address without brackets; or the socket's path */
+    uint16_t port; /* 80 or 443 when the URL has none */
+    str path; /* in normal form; with '/', or empty */
 };
 const char *url_parse(str text, struct arena *arena, struct url *out);
 

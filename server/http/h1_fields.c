@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "http/h1_fields.h"
+#include "http/chars.h"
+
+#include <assert.h>
+
+enum { NAME_MOST = 256 };
+
+static const char *why_no_name(const char *name, const char *at)
+{
+    if (name == at && (*at == ' ' || *at == '\t'))
+        return "folded header field or white space before the first one";
+    if (*at == ' ' || *at == '\t')
+        return "white space before the colon of a header field";
+    return at[0] == '\r' && name != at ? "header field without a colon" : "invalid character in a header field name";
+}
+
+const char *h1_read_field(const char **p, const char *end, struct field *out)
+{
+    const char *name = *p, *at = name, *value, *stop;
+
+    while (char_is(*at, CHAR_TOKEN)) /* the LF at the end is none */
+        at++;
+    if (*at != ':' || at == name)
+        return *at == ':' ? "header field without a name" : why_no_name(name, at);
+    if (at - name > NAME_MOST)
+        return "header field name longer than 256 bytes";
+    out->name = (str){ name, (size_t)(at - name) };
+    out->id = field_intern(out->name);
+
+    for (at++; *at == ' ' || *at == '\t'; at++)
+        ;
+    value = at;
+    at = chars_find_control(at, end);
+    if (at[0] != '\r' || at[1] != '\n') /* at[0] being CR is not the last byte */
+        return *at == '\r' ? "bare CR in a header field" : *at == '\n' ? "bare LF in a header field"
+                                                                       : "control character in a header field";
+    for (stop = at; stop > value && (stop[-1] == ' ' || stop[-1] == '\t'); stop--)
+        ;
+    out->value = (str){ value, (size_t)(stop - value) };
+    *p = at + 2;
+    return NULL;
+}
+
+static void note_connection(struct head_facts *facts, str rest)
+{
+    str option;
+
+    while (field_list_next(&rest, &option)) {
+        if (str_equal_nocase(option, S("close")))
+            facts->says_close = true;
+        else if (str_equal_nocase(option, S("keep-alive")))
+            facts->says_keep_alive = true;
+        else if (str_equal_nocase(option, S("upgrade")))
+            facts->says_upgrade = true;
+    }
+}
+
+static void note_expect(struct head_facts *facts, str rest)
+{
+    str expectation;
+
+    while (field_list_next(&rest, &expectation)) {
+        if (str_equal_nocase(expectation, S("100-continue")))
+            facts->expects_continue = true;
+        else
+            facts->expects_other = true;
+    }
+}
+
+static void note(struct head_facts *facts, const struct field *field)
+{
+    switch (field->id) {
+    case FIELD_HOST:
+        facts->hosts++;
+        facts->host = field->value;
+        break;
+    case FIELD_CONTENT_LENGTH:
+        facts->lengths++;
+        facts->length = field->value;
+        break;
+    case FIELD_TRANSFER_ENCODING:
+        facts->codings++;
+        facts->coding = field->value;
+        break;
+    case FIELD_CONNECTION:
+        note_connection(facts, field->value);
+        break;
+    case FIELD_EXPECT:
+        note_expect(facts, field->value);
+        break;
+    case FIELD_UPGRADE:
+        if (facts->upgrade.n == 0)
+            facts->upgrade = field->value;
+        break;
+    default:
+        break;
+    }
+}
+
+bool h1_read_fields(const char *p, const char *end, uint32_t most, struct fields *fields, struct head_facts *facts,
+                    struct h1_error *error)
+{
+    while (*p != '\r') {
+        struct field field;
+        const char *why = h1_read_field(&p, end, &field);
+
+        if (why)
+            return h1_fail(error, 400, why);
+        if (fields->count >= most)
+            return h1_fail(error, 431, "too many header fields");
+        if (!fields_append(fields, field.id, field.name, field.value))
+            return h1_fail(error, 500, "out of memory");
+        note(facts, &field);
+        assert(p < end); /* a line ends at the first CRLF, and the head ends in two of them */
+    }
+    if (end - p != 2)
+        return h1_fail(error, 400, p[1] == '\n' ? "empty line inside the head" : "bare CR in the head");
+    return true;
+}
+
+/* Anything but one final "chunked": 501 for codings that may well exist, 400 for framing that could be read in two ways. */
+static bool refuse_coding(str value, struct h1_error *error)
+{
+    str rest = value, coding = STR_NONE;
+    size_t chunked = 0;
+    bool is_last = false;
+
+    while (field_list_next(&rest, &coding)) {
+        if (!field_name_is_valid(str_upto(coding, str_find(coding, ';'))))
+            return h1_fail(error, 400, "malformed Transfer-Encoding");
+        is_last = str_equal_nocase(coding, S("chunked"));
+        chunked += is_last;
+    }
+    if (coding.n == 0)
+        return h1_fail(error, 400, "empty Transfer-Encoding");
+    if (chunked > 1 || (chunked == 1 && !is_last))
+        return h1_fail(error, 400, "chunked is not the one final transfer coding");
+    if (str_has_prefix_nocase(coding, S("chunked")))
+        return h1_fail(error, 400, "malformed Transfer-Encoding");
+    return h1_fail(error, 501, "transfer coding other than chunked");
+}
+
+bool h1_read_framing(const struct head_facts *facts, int minor, enum body_kind *kind, uint64_t *length,
+                     struct h1_error *error)
+{
+    if (facts->codings) {
+        if (minor < 1)
+            return h1_fail(error, 400, "Transfer-Encoding in HTTP/1.0");
+        if (facts->lengths)
+            return h1_fail(error, 400, "both Transfer-Encoding and Content-Length");
+        if (facts->codings > 1)
+            return h1_fail(error, 400, "several Transfer-Encoding fields");
+        if (!str_equal_nocase(facts->coding, S("chunked")))
+            return refuse_coding(facts->coding, error);
+        *kind = BODY_CHUNKED;
+        return true;
+    }
+    *kind = BODY_NONE;
+    if (facts->lengths == 0)
+        return true;
+    if (facts->lengths > 1)
+        return h1_fail(error, 400, "several Content-Length fields");
+    if (!str_to_u64(facts->length, length))
+        return h1_fail(error, 400, "Content-Length is no number");
+    *kind = BODY_LENGTH;
+    return true;
+}
