@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core_conf.h: what the request engine itself asks of the configuration, merged per scope like any module's. */
+#ifndef PIPELINE_CORE_CONF_H
+#define PIPELINE_CORE_CONF_H
+
+#include <weir/conf.h>
+
+struct error_page {   /* record of `error_page STATUS... PATH;` */
+    weir_table statuses; /* of uint64_t */
+    weir_str path;
+    weir_str content;    /* read when bound */
+    weir_str media_type; /* by the file's ending */
+    struct weir_place place;
+};
+
+struct core_conf {
+    uint64_t max_body;                    /* bytes; 0: no limit */
+    uint64_t max_header_size, max_headers; /* top */
+    uint64_t timeout_header, timeout_body, timeout_send, timeout_idle, timeout_connect, timeout_response, timeout_tunnel; /* ms */
+    weir_table error_pages;               /* of struct error_page, inner first */
+    weir_table trusted_proxies;           /* of struct weir_cidr; top */
+};
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* session.h: a client connection from accept to close: conn hooks, transport, then a codec. The handle behind weir_conn.
+ *
+ * Owner:   itself: made by session_accept, freed when closed, at the end of the turn.
+ * Thread:  the worker that accepted it. */
+#ifndef PIPELINE_SESSION_H
+#define PIPELINE_SESSION_H
+
+#include "loop/deadline.h"
+#include "net/conn.h"
+#include "pipeline/request.h"
+
+struct h1_session; /* the HTTP/1 codec's state, only while it has something to remember */
+
+struct weir_conn {
+    struct conn conn;
+    struct list link;          /* among this worker's connections */
+    struct deadline deadline;
+    struct deferred flush;     /* output goes out once a turn */
+    struct deferred reap;
+    const struct listen_point *point;
+    struct snapshot *setup;    /* while conn hooks and the handshake run */
+    uint8_t peer[16], local[16];
+    uint16_t peer_port, local_port;
+    bool is_tls, is_unix, closing, draining, reaped;
+    uint8_t *ctx;              /* modules' connection contexts; NULL: none wants any */
+    enum stage stage;
+    uint32_t step;
+    struct suspension *suspension;
+    uint32_t deadline_kind;
+
+    /* HTTP/1 */
+    struct block *in;          /* bytes read; NULL when idle */
+    uint32_t in_at;            /* first byte not yet used */
+    struct h1_scan scan;
+    struct h1_body decoder;
+    struct chain out;
+    struct weir_req *current;
+    uint64_t requests;
+    bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, saw_eof, sent_continue;
+    uint64_t linger_bytes;
+};
+
+/* Per worker; slot WORKER_SLOT_PIPELINE. */
+struct pipeline_worker {
+    struct worker *worker;
+    unsigned index;
+    struct list connections;
+    uint64_t connection_count;
+    struct snapshot *current;
+    bool draining;
+    uint8_t *thread_slots;          /* modules' per-thread memory */
+    _Atomic int64_t *metrics;       /* modules' metrics, this worker's share */
+    struct crumb *crumb;            /* where the watchdog and the supervisor look */
+    uint64_t next_request;
+    struct arena *spare_arenas[32]; /* recycled request memory */
+    unsigned spare_count;
+    struct suspensions *suspensions;
+    uint64_t requests_total, accepted_total; /* figures */
+};
+struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index); /* before the first accept; runs thread_up of modules */
+void pipeline_worker_down(struct pipeline_worker *pw);
+struct pipeline_worker *pipeline_worker_self(void); /* NULL on threads that are no pipeline worker */
+
+void session_accept(const struct listen_point *point, int fd, const struct addr *peer); /* takes fd */
+void sessions_drain(struct pipeline_worker *pw); /* idle ones close now, others after their present response */
+void sessions_close(struct pipeline_worker *pw); /* all, at once */
+void session_close(struct weir_conn *c);         /* now; a running request is told */
+void session_set_point(struct weir_conn *c);
+
+/* http1.c: the HTTP/1 codec on a session */
+void h1_session_start(struct weir_conn *c);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* snapshot.h: one bound configuration, constant, shared by all workers until the last request that saw it has gone.
+ *
+ * Owner:   references are counted per worker without atomics: a worker holds one for itself and one for each request; when its count falls to
+ *          nothing it tells the main thread, which frees the snapshot when all workers have said so.
+ * Thread:  snapshot_publish: main; snapshot_take/release: a worker; the rest is constant. */
+#ifndef PIPELINE_SNAPSHOT_H
+#define PIPELINE_SNAPSHOT_H
+
+#include "loop/worker.h"
+#include "net/addr.h"
+#include "pipeline/plan.h"
+
+struct weir_req;
+
+/* A listening address as the process knows it, over all snapshots: connections point at it. */
+struct listen_point {
+    uint32_t id; /* dense; index into a snapshot's tables */
+    str key;     /* its normal text: "0.0.0.0:443", "[::]:443", "unix:/run/x" */
+    struct addr addr;
+};
+
+struct snapshot {
+    struct arena *arena;
+    uint64_t generation;
+    struct schema *schema;
+    struct variables *variables;
+    struct order order;
+    struct scope *top;
+    const struct plan *top_plan;
+    uint32_t core_index;
+
+    /* The app's part: sites and routes. */
+    void *house;
+    /* Fills r->plan, r->site, r->route (and r->status when the request is refused: then false). */
+    bool (*choose)(const struct snapshot *snapshot, struct weir_req *r);
+    /* The scope of the site for a TLS server name on a listen point; NULL: none. */
+    const struct scope *(*tls_site)(const struct snapshot *snapshot, const struct listen_point *point, str server_name);
+    bool (*is_tls)(const struct snapshot *snapshot, const struct listen_point *point);
+    const struct weir_transport *tls; /* the transport named "tls"; NULL: none loaded */
+    void (*drop)(struct snapshot *snapshot); /* frees everything, the arena last; main thread */
+
+    int64_t *refs;            /* per worker */
+    unsigned workers_holding; /* main thread: how many have not let go */
+    struct snapshot *older;   /* main thread: still waiting to go */
+};
+
+void snapshots_init(struct worker *main, unsigned worker_count); /* once, before the first publish */
+void snapshot_publish(struct snapshot *snapshot, struct worker *const *workers); /* main: new requests get it from now on */
+struct snapshot *snapshot_newest(void);                          /* main thread's view */
+unsigned snapshots_alive(void);                                  /* how many are not yet freed: for status and tests */
+
+struct snapshot *snapshot_current(void);          /* worker: borrowed, this turn */
+struct snapshot *snapshot_take(void);             /* worker: the newest, referenced */
+void snapshot_release(struct snapshot *snapshot); /* worker: the one that took it */
+
+#endif
