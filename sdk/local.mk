@@ -13,7 +13,9 @@ pkgconfig_DATA = sdk/weir-module.pc
 aclocaldir = $(datadir)/aclocal
 aclocal_DATA = sdk/weir.m4
 
+# A new module is a copy of these: module.c and module.conf take its name, @name@ in the text becomes it, @id@ too but
+# with _ for - (names of directives).
 templatedir = $(weirdatadir)/template
-template_DATA =
+template_DATA = sdk/template/Makefile sdk/template/README.md sdk/template/module.c sdk/template/module.conf
 
 EXTRA_DIST += sdk/weir.m4 $(template_DATA)
