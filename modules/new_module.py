@@ -56,7 +56,8 @@ def main():
     folder.mkdir()
     for file_name, text in files.items():
         (folder / file_name).write_text(text)
-    insert_after_last(TOP / "configure.ac", r"WEIR_MODULE_OPTION\(", f"WEIR_MODULE_OPTION([{name}], [yes], [say what it does])")
+    option = f"WEIR_MODULE_OPTION([{name}], [yes], [say what it does])"
+    insert_after_last(TOP / "configure.ac", r"WEIR_MODULE_OPTION\(", option)
     insert_after_last(TOP / "Makefile.am", r"include modules/", f"include modules/{name}/local.mk")
     print(f"modules/{name} is there and in the build; next: write modules/{name}/{name}.c, then ./dev build")
 

@@ -120,7 +120,7 @@ def server_include(where, layer, quoted, target):
 
 
 def is_freestanding(target):
-    return target in {"assert.h", "inttypes.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "string.h"}
+    return target in {"inttypes.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "string.h"}
 
 
 def library_home():
@@ -132,7 +132,7 @@ def library_home():
 
 
 def opening():
-    """every source begins with its SPDX line; a header, or a source without one, then says what lives here"""
+    """every source begins with its SPDX line; a header, or a source that stands behind none, says what lives here"""
     for name, lines in TEXT.items():
         if not CODE_FILE.search(name) or name.endswith(".conf") or name.startswith("sdk/template/"):
             continue
@@ -144,7 +144,9 @@ def opening():
 
 
 def has_own_header(name):
-    return name.endswith(".c") and name[:-1] + "h" in TEXT
+    """A source whose first include of ours is a header of its folder is described there."""
+    first = next((target for _, _, quoted, target in includes([name]) if quoted), "")
+    return name.endswith(".c") and first.split("/")[0] == name.split("/")[-2]
 
 
 def lines_fit():
