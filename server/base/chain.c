@@ -161,7 +161,7 @@ bool chain_append_file(struct chain *chain, struct chain_file *file, uint64_t of
     return append(chain, &(struct slice){ .file = file, .offset = offset, .n = (size_t)n });
 }
 
-/* Room behind the last slice that nobody else sees: its block is ours alone and is filled just up to the slice's end. */
+/* Room behind the last slice that nobody else sees: its block is ours alone and filled just up to the slice's end. */
 static size_t spare_room(const struct chain *chain)
 {
     const struct slice *tail = chain->tail;

@@ -74,8 +74,8 @@ struct date {
     unsigned year, month, day, hour, minute, second, weekday; /* month and day from 1; weekday 0 is Sunday */
 };
 
-/* The Gregorian calendar in UTC, without the lock that gmtime_r takes. Years are counted from March, so that the leap day
- * is the last of its year; 400 such years (an era) have 146097 days. */
+/* The Gregorian calendar in UTC, without the lock that gmtime_r takes. Years are counted from March, so that the leap
+ * day is the last of its year; 400 such years (an era) have 146097 days. */
 static struct date date_of(uint64_t seconds)
 {
     if (seconds > last_second)

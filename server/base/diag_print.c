@@ -64,7 +64,7 @@ static void put_quoted(struct out *out, str s)
     }
 }
 
-/* `first` for the first column, `rest` for each further one, counted as put_quoted counts; a tab stays a tab in padding. */
+/* `first` for the first column, `rest` for each further one, counted as put_quoted counts; padding keeps tabs. */
 static void put_columns(struct out *out, str s, char first, char rest)
 {
     for (char c = first; s.n; c = rest) {

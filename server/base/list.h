@@ -12,8 +12,9 @@ struct list {
 };
 
 #define list_entry(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
-#define list_each(pos, list) for (struct list *pos = (list)->next, *pos##_next = pos->next; pos != (list); \
-                                  pos = pos##_next, pos##_next = pos->next)
+/* Walks from first to last; the body may remove pos, but not its next. */
+#define list_each(pos, head)                                                                                           \
+    for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); pos = pos##_next, pos##_next = pos->next)
 
 static inline void list_init(struct list *list)
 {

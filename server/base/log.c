@@ -28,8 +28,8 @@ static atomic_int least = LOG_INFO_;
 static atomic_int kind = LOG_TO_STDERR;
 static _Atomic uint64_t dropped;
 
-/* One descriptor number for ever once a file was given: a new file is put under it with dup3, so that a thread in the
- * middle of a write can never hit a number that was closed and handed out again for a client. */
+/* Where files go: one number for ever once a file was given. A new file is put under it with dup3, so that a thread in
+ * the middle of a write never hits a number that was closed and handed out again for a client. */
 static atomic_int sink = STDERR_FILENO;
 
 void log_set_level(enum log_level level)
@@ -60,6 +60,7 @@ void log_to_fd(int fd)
     atomic_store(&kind, LOG_TO_FILE);
 }
 
+/* Closes the file by putting stderr under its number, where late writers then end up. */
 static void leave_file(void)
 {
     if (atomic_load(&sink) != STDERR_FILENO)
@@ -68,8 +69,8 @@ static void leave_file(void)
 
 void log_to_stderr(void)
 {
-    leave_file();
     atomic_store(&kind, LOG_TO_STDERR);
+    leave_file();
 }
 
 void log_to_syslog(void)
@@ -113,11 +114,11 @@ static void put_time(struct out *out)
     out_str(out, str_of(ms));
 }
 
-static void write_line(str line)
+static void write_line(int fd, str line)
 {
     ssize_t n;
     do
-        n = write(atomic_load(&sink), line.p, line.n);
+        n = write(fd, line.p, line.n);
     while (n < 0 && errno == EINTR);
     if (n != (ssize_t)line.n)
         atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
@@ -136,7 +137,8 @@ void log_vwrite(enum log_level level, const char *fmt, va_list ap)
         return;
     }
     bool cut = (size_t)n >= sizeof(message);
-    bool to_syslog = atomic_load(&kind) == LOG_TO_SYSLOG;
+    int where = atomic_load(&kind);
+    bool to_syslog = where == LOG_TO_SYSLOG;
     struct out out = { .p = line, .room = sizeof(line) };
     if (!to_syslog) {
         put_time(&out);
@@ -151,7 +153,7 @@ void log_vwrite(enum log_level level, const char *fmt, va_list ap)
         syslog(levels[level].priority, "%.*s", (int)out.n, line);
     } else {
         out_char(&out, '\n');
-        write_line((str){ line, out.n });
+        write_line(where == LOG_TO_FILE ? atomic_load(&sink) : STDERR_FILENO, (str){ line, out.n });
     }
     errno = saved;
 }

@@ -17,8 +17,8 @@ void *mem_realloc(void *p, size_t n);                             /* on failure 
 void *mem_array(size_t count, size_t size) __attribute__((malloc)); /* zeroed; NULL when the product overflows */
 void mem_free(void *p);                                           /* NULL is fine */
 
-/* Tell AddressSanitizer that nobody may (or may again) touch bytes that lie on a free list. Keep the list's own links out
- * of it: LeakSanitizer does not follow pointers in poisoned memory. */
+/* Tell AddressSanitizer that nobody may (or may again) touch bytes that lie on a free list. Keep the list's own links
+ * out of it: LeakSanitizer does not follow pointers in poisoned memory. */
 #ifdef WEIR_SANITIZED
 void mem_poison(const void *p, size_t n);
 void mem_unpoison(const void *p, size_t n);
