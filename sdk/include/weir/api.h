@@ -111,6 +111,9 @@ struct weir_api {
     int (*service_publish)(weir_mod *mod, const char *name, uint32_t version, const void *table);
     const void *(*service_find)(weir_mod *mod, const char *name, uint32_t version);
     int (*sink_write)(weir_sink *sink, weir_str line);
+
+    /* conf_api.h */
+    int (*tmpl_constant)(const weir_tmpl *tmpl, weir_str *text);
 };
 
 #endif

@@ -83,6 +83,12 @@ static inline weir_tmpl *weir_conf_template(weir_conf *c, weir_str text)
     return weir_api_->conf_template(c, text);
 }
 
+/* What a template without variables evaluates to. 0 and *text (as long as the template lives), or -1: it has variables. */
+static inline int weir_tmpl_constant(const weir_tmpl *tmpl, weir_str *text)
+{
+    return weir_api_->tmpl_constant(tmpl, text);
+}
+
 /* Says that the site of this scope can end TLS: without a `listen` of its own it then also gets https_port. */
 static inline void weir_conf_offer_tls(weir_conf *c)
 {
