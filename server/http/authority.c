@@ -81,7 +81,7 @@ const char *authority_parse(str authority, struct arena *arena, str *host, uint1
         return "empty host";
     if (name.n > HOST_MOST)
         return "host too long";
-    if (name.p[0] == '.' || str_find_str(name, S("..")) != name.n)
+    if (name.p[0] == '.' || name.p[name.n - 1] == '.' || str_find_str(name, S("..")) != name.n)
         return "empty label in the host";
     if (!is_lower) {
         name = arena_lower(arena, name);

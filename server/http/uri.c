@@ -17,15 +17,38 @@ static size_t put_escape(char *to, uint8_t byte)
 
 /* -- paths ---------------------------------------------------------------------------------------------------------- */
 
-/* The end of the part of a path that is in normal form already: stops at an escape, a byte to be escaped, `//` and `/.`. */
+static bool is_upper_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+}
+
+/* Whether the '%' at p begins an escape that stays as it is. */
+static bool is_normal_escape(const char *p, const char *end)
+{
+    return end - p >= 3 && is_upper_hex(p[1]) && is_upper_hex(p[2]) &&
+           !char_is((char)(char_hex(p[1]) << 4 | char_hex(p[2])), CHAR_UNRESERVED);
+}
+
+/* Whether the '/' at p is followed by another one, or by what may be a dot segment. */
+static bool is_odd_slash(const char *p, const char *end)
+{
+    if (end - p < 2 || (p[1] != '.' && p[1] != '/'))
+        return false;
+    return p[1] == '/' || end - p == 2 || p[2] == '.' || !char_is(p[2], CHAR_PATH);
+}
+
+/* The end of the part of a path that is in normal form already, and without runs of slashes. */
 static const char *span_normal(const char *p, const char *end)
 {
-    for (;;) {
+    for (;; p++) {
         while (p < end && char_is(*p, CHAR_PATH))
             p++;
-        if (p == end || *p != '/' || (p + 1 < end && (p[1] == '/' || p[1] == '.')))
+        if (p == end)
             return p;
-        p++;
+        if (*p == '%' && is_normal_escape(p, end))
+            p += 2;
+        else if (*p != '/' || is_odd_slash(p, end))
+            return p;
     }
 }
 
