@@ -6,4 +6,4 @@ modules_headers_headers_la_SOURCES = modules/headers/headers.c
 modules_headers_headers_la_CPPFLAGS = $(MODULE_CPPFLAGS)
 modules_headers_headers_la_CFLAGS = $(MODULE_CFLAGS)
 modules_headers_headers_la_LDFLAGS = $(MODULE_LDFLAGS)
-EXTRA_DIST += # modules/headers/headers.md modules/headers/headers.conf
+EXTRA_DIST += modules/headers/headers.md modules/headers/headers.conf
