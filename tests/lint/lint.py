@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What review should not have to look for: include direction, style of every line, file names, the tarball's list.
 
-Prints TAP, one case a rule, each finding as a comment "# file:line: what". Reads the files git knows, or all of a
-tree that has no git. $WEIR_TOP is the tree; $WEIR_BUILD (set by make check) holds tests/lint/distfiles.
+Prints TAP, one case a rule, each finding as a comment "# file:line: what". Reads the files git knows; in a tree without
+git those of the release tarball, which make check lists in $WEIR_BUILD/tests/lint/distfiles. $WEIR_TOP is the tree.
 """
 
 import os
@@ -11,7 +11,8 @@ import re
 import subprocess
 import sys
 
-TOP = pathlib.Path(os.environ.get("WEIR_TOP") or pathlib.Path(__file__).parents[2])
+TOP = pathlib.Path(os.environ.get("WEIR_TOP") or pathlib.Path(__file__).resolve().parents[2])
+BUILD = pathlib.Path(os.environ["WEIR_BUILD"]) if os.environ.get("WEIR_BUILD") else None
 
 # Layer -> server folders whose headers it may include (a file sees its own layer and those below).
 MAY_INCLUDE = {
@@ -48,7 +49,7 @@ LIBRARY_HOMES = [
 
 GENERATED = re.compile(
     r"^(configure~?|aclocal\.m4|config\.h\.in~?|Makefile\.in|m4/(libtool|lt[a-z~]*)\.m4|\.tarball-version)$"
-    r"|^(build|build-aux|autom4te\.cache|\.git|_build|_inst)/|(^|/)__pycache__/")
+    r"|^(build|build-aux|autom4te\.cache|\.git|_build|_inst)/|(^|/)__pycache__/|\.(o|lo|la|a|so|log|trs)$")
 DATA = re.compile(r"^tests/(fuzz/corpus|config)/|\.(err|pem|bin)$")
 NEVER_SHIPPED = re.compile(r"^\.git(ignore|attributes)$|^\.github/")
 
@@ -70,13 +71,29 @@ def git_files():
     return [name for name in listed.split("\0") if name and (TOP / name).is_file()]
 
 
-def walked_files():
-    names = (path.relative_to(TOP).as_posix() for path in TOP.rglob("*") if path.is_file())
+def shipped_entries():
+    """Files and folders that make dist packs, relative to the tree; None outside make check."""
+    if BUILD is None:
+        return None
+    entries = (BUILD / "tests/lint/distfiles").read_text().split()
+    # make writes them with the way to the source tree before them, or without it.
+    paths = (BUILD / name if name.startswith("..") else TOP / name for name in entries)
+    return {os.path.relpath(os.path.realpath(path), os.path.realpath(TOP)) for path in paths}
+
+
+def files_below(entries):
+    for path in (TOP / entry for entry in entries):
+        yield from ([path] if path.is_file() else path.rglob("*"))
+
+
+def untracked_tree():
+    names = (path.relative_to(TOP).as_posix() for path in files_below(SHIPPED or ["."]) if path.is_file())
     return [name for name in names if not GENERATED.search(name)]
 
 
+SHIPPED = shipped_entries()
 TRACKED = git_files()
-FILES = sorted(TRACKED if TRACKED is not None else walked_files())
+FILES = sorted(set(TRACKED if TRACKED is not None else untracked_tree()))
 TEXT = {}
 for file_name in FILES:
     if not DATA.search(file_name):
@@ -174,11 +191,9 @@ def names_say_something():
 
 def tarball_is_whole():
     """every tracked file is in the release tarball"""
-    shipped = (pathlib.Path(os.environ["WEIR_BUILD"]) / "tests/lint/distfiles").read_text().split()
-    shipped = {os.path.normpath(name.removeprefix(str(TOP) + "/")) for name in shipped}
     for name in TRACKED:
         parents = (str(parent) for parent in pathlib.PurePosixPath(name).parents)
-        if name not in shipped and not shipped.intersection(parents) and not NEVER_SHIPPED.search(name):
+        if name not in SHIPPED and not SHIPPED.intersection(parents) and not NEVER_SHIPPED.search(name):
             yield f"{name}: not in the tarball; add it to EXTRA_DIST in the local.mk of its folder"
 
 
@@ -186,7 +201,7 @@ def main():
     rules = [include_direction, library_home, opening, lines_fit, names_say_something, tarball_is_whole]
     failed = 0
     for number, rule in enumerate(rules, 1):
-        if rule is tarball_is_whole and (TRACKED is None or not os.environ.get("WEIR_BUILD")):
+        if rule is tarball_is_whole and (TRACKED is None or SHIPPED is None):
             print(f"ok {number} - {rule.__doc__} # SKIP needs a git checkout and make check")
             continue
         findings = list(rule())
@@ -196,7 +211,7 @@ def main():
         failed += bool(findings)
     print(f"1..{len(rules)}")
     # Under make check the lines above speak for themselves; on its own the status must.
-    return 0 if os.environ.get("WEIR_BUILD") else int(failed > 0)
+    return 0 if BUILD else int(failed > 0)
 
 
 if __name__ == "__main__":
