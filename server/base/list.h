@@ -14,7 +14,8 @@ struct list {
 #define list_entry(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
 /* Walks from first to last; the body may remove pos, but not its next. */
 #define list_each(pos, head)                                                                                           \
-    for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); pos = pos##_next, pos##_next = pos->next)
+    for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);                                      \
+         pos = pos##_next, pos##_next = pos->next)
 
 static inline void list_init(struct list *list)
 {
