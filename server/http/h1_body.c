@@ -43,12 +43,10 @@ static bool add_digit(struct h1_body *body, char c, struct h1_error *error)
     }
     if (body->line_bytes == 0)
         return h1_fail(error, 400, "chunk size is no hexadecimal number");
-    if (c == ';')
-        body->state = EXT_BEFORE;
-    else if (c == '\r')
-        body->state = SIZE_LF;
-    else
+    if (c != ';' && c != '\r')
         return h1_fail(error, 400, c == '\n' ? "bare LF behind a chunk size" : "chunk size is no hexadecimal number");
+    body->state = c == ';' ? EXT_BEFORE : SIZE_LF;
+    body->extension_bytes += c == ';';
     return true;
 }
 

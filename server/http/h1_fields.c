@@ -122,22 +122,22 @@ bool h1_read_fields(const char *p, const char *end, uint32_t most, struct fields
 /* Anything but one final "chunked": 501 for codings that may well exist, 400 for framing that could be read in two ways. */
 static bool refuse_coding(str value, struct h1_error *error)
 {
-    str rest = value, coding = STR_NONE;
-    size_t chunked = 0;
+    str rest = value, coding;
+    unsigned count = 0, chunked = 0;
     bool is_last = false;
 
-    while (field_list_next(&rest, &coding)) {
-        if (!field_name_is_valid(str_upto(coding, str_find(coding, ';'))))
+    for (; field_list_next(&rest, &coding); count++) {
+        str name = str_upto(coding, str_find(coding, ';'));
+
+        is_last = str_equal_nocase(name, S("chunked"));
+        if (!field_name_is_valid(name) || (is_last && name.n != coding.n))
             return h1_fail(error, 400, "malformed Transfer-Encoding");
-        is_last = str_equal_nocase(coding, S("chunked"));
         chunked += is_last;
     }
-    if (coding.n == 0)
-        return h1_fail(error, 400, "empty Transfer-Encoding");
+    if (count == chunked && count <= 1) /* nothing, or chunked among empty elements */
+        return h1_fail(error, 400, "malformed Transfer-Encoding");
     if (chunked > 1 || (chunked == 1 && !is_last))
         return h1_fail(error, 400, "chunked is not the one final transfer coding");
-    if (str_has_prefix_nocase(coding, S("chunked")))
-        return h1_fail(error, 400, "malformed Transfer-Encoding");
     return h1_fail(error, 501, "transfer coding other than chunked");
 }
 
