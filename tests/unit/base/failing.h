@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* failing.h: runs a step with its first allocation failing, then its second, and so on, until it is left alone.
  *
- * The step says whether it succeeded, checks for itself that a failure left everything as it was, and must not succeed or
- * fail by what an earlier run left behind. Free lists are emptied before each run, so that every block is an allocation. */
+ * The step says whether it succeeded, checks for itself that a failure left everything as it was, and must not succeed
+ * or fail by what an earlier run left behind. Free lists are emptied before each run: every block is an allocation. */
 #ifndef TESTS_FAILING_H
 #define TESTS_FAILING_H
 

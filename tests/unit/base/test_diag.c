@@ -20,43 +20,43 @@ static void one_finding(void **state)
         struct place place;
         const char *message, *hint, *text;
     } rows[] = {
-  /* The form of the header. */
-        {{ WEIR_S("site.conf"), 4, 5, 5, WEIR_S("    proxi http://10.0.0.5:2342;") },
-         "unknown directive \"proxi\"",                                                       "did you mean \"proxy\"?",
-         "site.conf:4:5: error: unknown directive \"proxi\"\n"
+        /* clang-format off */
+        /* The form of the header. */
+        { { WEIR_S("site.conf"), 4, 5, 5, WEIR_S("    proxi http://10.0.0.5:2342;") },
+          "unknown directive \"proxi\"", "did you mean \"proxy\"?",
+          "site.conf:4:5: error: unknown directive \"proxi\"\n"
           "   4 |     proxi http://10.0.0.5:2342;\n"
-          "     |     ^~~~~ did you mean \"proxy\"?\n"                                                                                                                    },
-        { { WEIR_S("a"), 1, 1, 1, WEIR_S("x") },                                      "m",    "",                        "a:1:1: error: m\n   1 | x\n     | ^\n"          },
-        { { WEIR_S("a"), 1, 1, 0, WEIR_S("xy") },                                     "m",    "",                        "a:1:1: error: m\n   1 | xy\n     | ^\n"         },
- /* The margin grows with the number. */
-        { { WEIR_S("a"), 12345, 2, 1, WEIR_S("xy") },                                 "m",    "h",                       "a:12345:2: error: m\n12345 | xy\n      |  ^ h\n"},
- /* Tabs before the caret stay tabs. */
-        { { WEIR_S("a"), 7, 4, 2, WEIR_S("\t \tab c") },
-         "m",                                                                                 "",
-         "a:7:4: error: m\n   7 | \t \tab c\n     | \t \t^~\n"                                                                                                            },
- /* Columns count bytes, carets stand under characters. */
-        { { WEIR_S("a"), 7, 6, 4, WEIR_S("\xc3\xa4\xe2\x82\xac\xc3\xb6\xc3\xbc") },
-         "m",                                                                                 "",
-         "a:7:6: error: m\n   7 | \xc3\xa4\xe2\x82\xac\xc3\xb6\xc3\xbc\n     |   ^~\n"                                                                                    },
- /* What does not print takes one column. */
-        { { WEIR_S("a"), 7, 5, 1, WEIR_S("\x1b\xff\xc2\x9bx") },
-         "m",                                                                                 "",
-         "a:7:5: error: m\n   7 | ???x\n     |    ^\n"                                                                                                                    },
- /* Just behind the end, and far behind it. */
-        { { WEIR_S("a"), 7, 3, 5, WEIR_S("ab\r\n") },
-         "missing \";\"",                                                                     "",
-         "a:7:3: error: missing \";\"\n   7 | ab\n     |   ^\n"                                                                                                           },
-        { { WEIR_S("a"), 7, 99, 5, WEIR_S("ab") },                                    "m",    "",                        "a:7:99: error: m\n   7 | ab\n     |   ^\n"      },
- /* A length beyond the line ends with it. */
-        { { WEIR_S("a"), 7, 2, 50, WEIR_S("abc") },                                   "m",    "",                        "a:7:2: error: m\n   7 | abc\n     |  ^~\n"      },
- /* Less is known: less is shown, the hint always. */
-        { { WEIR_S("a"), 7, 0, 0, WEIR_S("abc") },                                    "m",    "h",                       "a:7: error: m\n   7 | abc\n     | h\n"          },
-        { { WEIR_S("a"), 7, 3, 1, WEIR_S("") },                                       "m",    "h",                       "a:7:3: error: m\n     | h\n"                    },
-        { { WEIR_S("a"), 7, 3, 1, WEIR_S("") },                                       "m",    "",                        "a:7:3: error: m\n"                              },
-        { { WEIR_S("a"), 0, 3, 1, WEIR_S("abc") },                                    "m",    "",                        "a: error: m\n"                                  },
-        { { WEIR_S(""), 0, 0, 0, WEIR_S("") },                                        "m",    "",                        "error: m\n"                                     },
- /* Nothing in it can forge a line. */
-        { { WEIR_S("a\nb"), 0, 0, 0, WEIR_S("") },                                    "m\rn", "h\n",                     "a\\x0ab: error: m\\x0dn\n     | h\\x0a\n"       },
+          "     |     ^~~~~ did you mean \"proxy\"?\n" },
+        { { WEIR_S("a"), 1, 1, 1, WEIR_S("x") }, "m", "", "a:1:1: error: m\n   1 | x\n     | ^\n" },
+        { { WEIR_S("a"), 1, 1, 0, WEIR_S("xy") }, "m", "", "a:1:1: error: m\n   1 | xy\n     | ^\n" },
+        /* The margin grows with the number. */
+        { { WEIR_S("a"), 12345, 2, 1, WEIR_S("xy") }, "m", "h",
+          "a:12345:2: error: m\n12345 | xy\n      |  ^ h\n" },
+        /* Tabs before the caret stay tabs. */
+        { { WEIR_S("a"), 7, 4, 2, WEIR_S("\t \tab c") }, "m", "",
+          "a:7:4: error: m\n   7 | \t \tab c\n     | \t \t^~\n" },
+        /* Columns count bytes, carets stand under characters. */
+        { { WEIR_S("a"), 7, 6, 4, WEIR_S("\xc3\xa4\xe2\x82\xac\xc3\xb6\xc3\xbc") }, "m", "",
+          "a:7:6: error: m\n   7 | \xc3\xa4\xe2\x82\xac\xc3\xb6\xc3\xbc\n     |   ^~\n" },
+        /* What does not print takes one column. */
+        { { WEIR_S("a"), 7, 5, 1, WEIR_S("\x1b\xff\xc2\x9bx") }, "m", "",
+          "a:7:5: error: m\n   7 | ???x\n     |    ^\n" },
+        /* Just behind the end, and far behind it. */
+        { { WEIR_S("a"), 7, 3, 5, WEIR_S("ab\r\n") }, "missing \";\"", "",
+          "a:7:3: error: missing \";\"\n   7 | ab\n     |   ^\n" },
+        { { WEIR_S("a"), 7, 99, 5, WEIR_S("ab") }, "m", "", "a:7:99: error: m\n   7 | ab\n     |   ^\n" },
+        /* A length beyond the line ends with it. */
+        { { WEIR_S("a"), 7, 2, 50, WEIR_S("abc") }, "m", "", "a:7:2: error: m\n   7 | abc\n     |  ^~\n" },
+        /* Less is known: less is shown, the hint always. */
+        { { WEIR_S("a"), 7, 0, 0, WEIR_S("abc") }, "m", "h", "a:7: error: m\n   7 | abc\n     | h\n" },
+        { { WEIR_S("a"), 7, 3, 1, WEIR_S("") }, "m", "h", "a:7:3: error: m\n     | h\n" },
+        { { WEIR_S("a"), 7, 3, 1, WEIR_S("") }, "m", "", "a:7:3: error: m\n" },
+        { { WEIR_S("a"), 0, 3, 1, WEIR_S("abc") }, "m", "", "a: error: m\n" },
+        { { WEIR_S(""), 0, 0, 0, WEIR_S("") }, "m", "", "error: m\n" },
+        /* Nothing in it can forge a line. */
+        { { WEIR_S("a\nb"), 0, 0, 0, WEIR_S("") }, "m\rn", "h\n",
+          "a\\x0ab: error: m\\x0dn\n     | h\\x0a\n" },
+        /* clang-format on */
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct arena *arena = arena_create(1024, 0);

@@ -257,7 +257,7 @@ static void *write_lines(void *arg)
     return NULL;
 }
 
-/* Threads write while the file is exchanged under them: every line arrives whole, in one of the files, none elsewhere. */
+/* Threads write while the file is exchanged under them: every line arrives whole in one of the files. */
 static void threads_do_not_mix(void **state)
 {
     (void)state;
