@@ -42,21 +42,22 @@ enum log_level log_get_level(void)
     return (enum log_level)atomic_load_explicit(&least, memory_order_relaxed);
 }
 
-static bool put_under_sink(int fd)
+static void put_under_sink(int fd)
 {
     int rc;
     do
         rc = dup3(fd, atomic_load(&sink), O_CLOEXEC);
     while (rc < 0 && (errno == EINTR || errno == EBUSY));
-    return rc >= 0;
 }
 
 void log_to_fd(int fd)
 {
-    if (atomic_load(&sink) == STDERR_FILENO)
+    if (atomic_load(&sink) == STDERR_FILENO) {
         atomic_store(&sink, fd);
-    else if (fd != atomic_load(&sink) && put_under_sink(fd))
+    } else if (fd != atomic_load(&sink)) {
+        put_under_sink(fd);
         close(fd);
+    }
     atomic_store(&kind, LOG_TO_FILE);
 }
 
