@@ -19,7 +19,8 @@ struct io {
 };
 
 bool io_add(struct io *io, int fd, void (*on_ready)(struct io *, unsigned)); /* false without memory or watches */
-bool io_add_level(struct io *io, int fd, void (*on_ready)(struct io *, unsigned)); /* READ only, level-triggered: listeners, eventfds */
+/* READ only, level-triggered: listeners and the like. */
+bool io_add_level(struct io *io, int fd, void (*on_ready)(struct io *, unsigned));
 void io_pause(struct io *io);  /* level-triggered ones: no more events until io_resume */
 void io_resume(struct io *io);
 void io_remove(struct io *io); /* fine when not added */

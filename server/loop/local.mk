@@ -1,2 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-server_libweir_a_SOURCES +=
+server_libweir_a_SOURCES += \
+	server/loop/deadline.c server/loop/deadline.h \
+	server/loop/io.c server/loop/io.h \
+	server/loop/job.c server/loop/job.h \
+	server/loop/resolver.c server/loop/resolver.h \
+	server/loop/signals.c server/loop/signals.h \
+	server/loop/wheel.c server/loop/wheel.h \
+	server/loop/worker.c server/loop/worker.h server/loop/worker_state.h

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* worker.h: one thread with one event loop, the mail other threads send it, and the work it leaves for the end of a turn.
+/* worker.h: one thread with one event loop, its mail from other threads, and the work it leaves for the end of a turn.
  *
- * Thread:  worker_post and worker_stop: any; everything else: the worker's own. No libevent call is ever made from another thread.
+ * Thread:  worker_post and worker_stop: any; everything else: the worker's own. No other thread ever
+ *          makes a libevent call.
  * Owner:   messages and deferred items are embedded in what they are about.
  * Note:    the main thread of the server has a worker too (control socket, signals); it accepts no clients. */
 #ifndef LOOP_WORKER_H
@@ -26,9 +27,14 @@ struct deferred { /* runs at the end of the present loop turn, once, on the same
 };
 
 struct worker *worker_create(unsigned index); /* NULL without memory or descriptors */
-void worker_destroy(struct worker *worker);   /* after its thread ended */
-int worker_start(struct worker *worker, void (*up)(struct worker *, void *), void (*down)(struct worker *, void *), void *arg);
+/* After its thread ended; mail that came too late is run first. NULL is fine. */
+void worker_destroy(struct worker *worker);
+/* On a thread of its own, between up() and down(), which may be NULL. 0 or an errno. */
+int worker_start(struct worker *worker, void (*up)(struct worker *, void *), void (*down)(struct worker *, void *),
+                 void *arg);
+void worker_enter(struct worker *worker);     /* makes it the calling thread's own, before worker_run does so */
 void worker_run(struct worker *worker);       /* on the calling thread, until worker_stop */
+void worker_turn(struct worker *worker, bool may_wait); /* one turn of worker_run's loop; worker_enter first */
 void worker_stop(struct worker *worker);      /* ends the loop after its present turn */
 void worker_join(struct worker *worker);
 void worker_post(struct worker *worker, struct message *message);
@@ -43,7 +49,7 @@ static inline void deferred_init(struct deferred *deferred, void (*run)(struct d
 }
 struct event_base *worker_base(struct worker *worker); /* for loop/ itself and for libraries with a libevent adapter */
 
-/* Per-worker pointers of upper layers, set once in `up` (an index below WORKER_SLOTS each layer picks from the enum). */
+/* Per-worker pointers of upper layers, set once in `up` (each layer has its index in the enum). */
 enum worker_slot { WORKER_SLOT_PIPELINE, WORKER_SLOT_UPSTREAM, WORKER_SLOT_APP, WORKER_SLOTS };
 void worker_set_slot(struct worker *worker, enum worker_slot slot, void *p);
 void *worker_slot(struct worker *worker, enum worker_slot slot);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* addr.h: socket addresses and networks.
  *
- * Shape:   IPv4 and IPv6 addresses compare as 16 bytes, IPv4 as ::ffff:a.b.c.d; a network is the SDK's struct weir_cidr.
+ * Shape:   IPv4 and IPv6 addresses compare as 16 bytes, IPv4 as ::ffff:a.b.c.d; a network is the SDK's
+ *          struct weir_cidr.
  * Source:  RFC 4291 2.5.5.2, RFC 4632, RFC 5952 (text form). */
 #ifndef NET_ADDR_H
 #define NET_ADDR_H
@@ -37,7 +38,8 @@ str addr_text(const struct addr *addr, char room[ADDR_TEXT]);     /* "192.0.2.1:
 str addr_ip_text(const uint8_t bytes[16], char room[ADDR_TEXT]);  /* "192.0.2.1" (also when v4-mapped), "2001:db8::1" */
 bool addr_ip_bytes(str text, uint8_t out[16]);                    /* the inverse */
 
-bool cidr_parse(str text, struct weir_cidr *out); /* "10.0.0.0/8", "::1", "all"; host bits beyond the mask are refused */
+/* "10.0.0.0/8", "::1", "all"; host bits beyond the mask are refused. False leaves out untouched. */
+bool cidr_parse(str text, struct weir_cidr *out);
 bool cidr_contains(const struct weir_cidr *net, const uint8_t address[16]);
 
 #endif

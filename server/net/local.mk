@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-server_libweir_a_SOURCES +=
+server_libweir_a_SOURCES += \
+	server/net/addr.c server/net/addr.h \
+	server/net/conn.c server/net/conn.h server/net/conn_state.h \
+	server/net/conn_io.c \
+	server/net/listener.c server/net/listener.h
