@@ -20,8 +20,10 @@ MODULES = pathlib.Path(os.environ["WEIR_MODULES"])
 
 def check(scratch, path):
     """Exit status and output of `weir check` for one file, with the modules of this build."""
-    main = scratch / "weir.conf"
-    main.write_text(f"modules_dir {MODULES};\nstate_dir {scratch}/state;\ncontrol off;\ninclude {path};\n")
+    ours = {"modules_dir": MODULES, "state_dir": scratch / "state"}
+    said = [f"{name} {value};\n" for name, value in ours.items() if f"{name} " not in path.read_text()]
+    main = scratch / "main.conf"
+    main.write_text("".join(said) + f"include {path};\n")
     done = subprocess.run([WEIR, "check", "-c", str(main)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=60, cwd=scratch)
     return done.returncode, done.stdout + done.stderr

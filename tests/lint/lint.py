@@ -163,7 +163,7 @@ def opening():
 def has_own_header(name):
     """A source whose first include of ours is a header of its folder is described there."""
     first = next((target for _, _, quoted, target in includes([name]) if quoted), "")
-    return name.endswith(".c") and first.split("/")[0] == name.split("/")[-2]
+    return name.endswith(".c") and first != "" and first.split("/")[:-1] in ([], [name.split("/")[-2]])
 
 
 def lines_fit():
