@@ -31,14 +31,18 @@ struct body {
     struct weir_req *r;
     struct weir_flow *first;
     struct chain out;
+    struct chain held;  /* what came before body_open */
+    bool is_open;       /* hooks are known: bytes may flow */
     bool in_end, out_end;
     bool failed, running;
+    const char *why;    /* when failed */
     uint64_t pushed, taken; /* content bytes in and out, for figures and limits */
     uint64_t credit;
 };
 
 void body_init(struct body *body, struct weir_req *r);
-bool body_add_hook(struct body *body, const struct step *step, struct arena *arena); /* before the first push; in order */
+bool body_add_hook(struct body *body, const struct step *step, struct arena *arena); /* before body_open; in order */
+void body_open(struct body *body); /* no more hooks come: what was held begins to flow */
 void body_push(struct body *body, struct chain *chain, bool end, bool pause); /* takes all; runs the hooks. pause: the source has no more now */
 void body_run(struct body *body, bool pause);                                 /* again, after the sink took something */
 uint64_t body_room(const struct body *body);

@@ -35,7 +35,7 @@ struct codec_calls {
 struct origin_calls {
     void (*start)(struct weir_req *r);     /* head is ready, r->up may hold bytes or its end already */
     void (*more_body)(struct weir_req *r); /* r->up.out has bytes or has ended; also in a tunnel */
-    void (*more_room)(struct weir_req *r); /* r->down has room again */
+    void (*more_room)(struct weir_req *r); /* r->down has room (again); in PHASE_TUNNEL: both ways are raw now */
     void (*abandon)(struct weir_req *r);   /* the request ends or is answered otherwise: let go of everything now; always called once */
 };
 
@@ -71,6 +71,7 @@ struct weir_req {
     str host; /* lower case, no port */
     uint16_t host_port;
     str host_field;
+    str uri_received; /* path and query before a module changed them; empty while none did */
     str scheme;
     int version; /* 10, 11, 20 */
     struct fields fields, trailers;
@@ -83,6 +84,7 @@ struct weir_req {
     /* where it goes */
     str site, route;
     const void *site_of, *route_of; /* the app's */
+    str route_prefix; /* what of uri.match the route's path matched: replaced when the proxy URL has a path */
     str proxy_path; /* path for the upstream when the route's prefix is replaced; else empty */
 
     /* the response as it stands */
@@ -103,13 +105,19 @@ struct weir_req {
     uint32_t step;
     unsigned reroutes;
     bool running;        /* inside request_run: do not enter again */
+    bool up_head_open;   /* up_fields may be changed */
+    bool is_reset;       /* WEIR_CLOSE: no answer */
+    bool is_dry;         /* weir explain: nothing is counted, waited for or started */
     bool ending;
     const struct step *calling; /* whose callback is running */
     struct suspension *suspension;
     uint64_t wait_body;  /* WEIR_WAIT_BODY: how much the hook wants; 0: none */
-    struct deferred ended;
+    struct deferred ended; /* frees the memory at the end of the turn */
 
     struct body up, down;
+    uint64_t engaged[4]; /* bytes hooks asked for, a bit per step: REQ_BODY, STORE, TRANSFORM, ENCODE */
+    struct chain reply;  /* content of an answer of our own */
+    struct fields up_fields; /* the head that goes upstream, while UP_HEAD runs */
     const struct origin_calls *origin;
     void *origin_data;
     bool origin_abandoned;
@@ -155,6 +163,8 @@ void *request_ctx(struct weir_req *r, const weir_mod *mod);
 str request_uri_text(struct weir_req *r); /* path and query */
 bool request_engage(struct weir_req *r, enum stage stage); /* the calling module's bytes hook of that stage */
 str client_address_text(struct weir_req *r);
+struct fields *request_upstream_fields(struct weir_req *r); /* NULL outside UP_HEAD */
+bool request_run_up_head(struct weir_req *r); /* for origins: UP_HEAD hooks over r->up_fields; false: answered otherwise */
 
 /* The error page for a status: by error_page, else a small one of ours, JSON when asked for. error_page.c */
 void request_error_body(struct weir_req *r, int status);

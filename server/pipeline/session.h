@@ -10,7 +10,6 @@
 #include "net/conn.h"
 #include "pipeline/request.h"
 
-struct h1_session; /* the HTTP/1 codec's state, only while it has something to remember */
 
 struct weir_conn {
     struct conn conn;
@@ -27,7 +26,7 @@ struct weir_conn {
     enum stage stage;
     uint32_t step;
     struct suspension *suspension;
-    uint32_t deadline_kind;
+    uint32_t deadline_kind; /* enum h1_waits */
 
     /* HTTP/1 */
     struct block *in;          /* bytes read; NULL when idle */
@@ -37,7 +36,7 @@ struct weir_conn {
     struct chain out;
     struct weir_req *current;
     uint64_t requests;
-    bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, saw_eof, sent_continue;
+    bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, saw_eof, aborting, skipped_line, knows_local;
     uint64_t linger_bytes;
 };
 
@@ -66,9 +65,8 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
 void sessions_drain(struct pipeline_worker *pw); /* idle ones close now, others after their present response */
 void sessions_close(struct pipeline_worker *pw); /* all, at once */
 void session_close(struct weir_conn *c);         /* now; a running request is told */
-void session_set_point(struct weir_conn *c);
+void session_local_address(struct weir_conn *c, uint8_t out[16]);
+void *session_ctx(struct weir_conn *c, const weir_mod *mod); /* the module's; NULL when it has none or without memory */
 
-/* http1.c: the HTTP/1 codec on a session */
-void h1_session_start(struct weir_conn *c);
 
 #endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pipeline/body.h"
+
+#include "pipeline/crumb.h"
+#include "pipeline/request.h"
+#include "pipeline/session.h"
+
+void body_init(struct body *body, struct weir_req *r)
+{
+    *body = (struct body){ .r = r, .credit = BODY_CREDIT };
+}
+
+bool body_add_hook(struct body *body, const struct step *step, struct arena *arena)
+{
+    struct weir_flow *flow = arena_new(arena, struct weir_flow);
+
+    if (!flow)
+        return false;
+    flow->step = step;
+    flow->r = body->r;
+    flow->out = &body->out;
+    struct weir_flow **last = &body->first;
+    while (*last) {
+        if (!(*last)->next)
+            (*last)->out = &flow->in;
+        last = &(*last)->next;
+    }
+    *last = flow;
+    return true;
+}
+
+static uint64_t flow_room(const struct weir_flow *flow)
+{
+    return flow->out->n >= BODY_HOOK_ROOM ? 0 : BODY_HOOK_ROOM - flow->out->n;
+}
+
+static bool flow_can_run(const struct weir_flow *flow, bool flush)
+{
+    uint64_t room = flow_room(flow);
+
+    if (flow->finished || room == 0 || room < flow->want_room)
+        return false;
+    if (flow->in_end || flush)
+        return true;
+    return flow->in.n > 0 && flow->in.n >= flow->want_in;
+}
+
+/* What the hook's answer means for its output; false when the body is broken. */
+static bool flow_verdict(struct weir_flow *flow, weir_verdict verdict)
+{
+    switch (verdict) {
+    case WEIR_NEXT:
+        flow->finished = flow->in_end && flow->in.n == 0 && flow_room(flow) > 0;
+        return true;
+    case WEIR_SKIP:
+        flow->passing = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool flow_call(struct weir_flow *flow, uint32_t how)
+{
+    const struct step *outer = flow->r->calling;
+    struct pipeline_worker *pw = pipeline_worker_self();
+
+    flow->r->calling = flow->step;
+    crumb_enter(pw, flow->step->mod, stage_of(flow->step->hook->stage), flow->r);
+    weir_verdict verdict = flow->step->hook->bytes(flow, (weir_chain *)&flow->in, (weir_chain *)flow->out, how);
+    crumb_leave(pw);
+    flow->r->calling = outer;
+    return flow_verdict(flow, verdict);
+}
+
+/* One hook's turn; true when anything moved. */
+static bool flow_run(struct body *body, struct weir_flow *flow, bool flush)
+{
+    if (!flow_can_run(flow, flush) && !flow->passing)
+        return false;
+    if (flow->finished)
+        return false;
+    uint64_t in = flow->in.n, out = flow->out->n;
+    if (!flow->passing) {
+        uint32_t how = (flow->in_end ? WEIR_END : 0) | (flush ? WEIR_FLUSH : 0);
+        if (!flow_call(flow, how)) {
+            body->failed = true;
+            body->why = "a body hook failed";
+            return false;
+        }
+    }
+    if (flow->passing) {
+        chain_move_all(flow->out, &flow->in);
+        flow->finished = flow->in_end;
+    }
+    return flow->in.n != in || flow->out->n != out || flow->finished;
+}
+
+static void flow_end(struct body *body, struct weir_flow *flow)
+{
+    if (!flow->finished)
+        return;
+    if (flow->next)
+        flow->next->in_end = true;
+    else
+        body->out_end = true;
+}
+
+void body_run(struct body *body, bool pause)
+{
+    if (!body->is_open || body->failed)
+        return;
+    if (!body->first) {
+        body->out_end = body->in_end;
+        return;
+    }
+    if (body->running)
+        return;
+    body->running = true;
+    for (bool moved = true; moved && !body->failed; pause = false) {
+        moved = false;
+        for (struct weir_flow *flow = body->first; flow && !body->failed; flow = flow->next) {
+            moved |= flow_run(body, flow, pause);
+            flow_end(body, flow);
+        }
+    }
+    body->running = false;
+}
+
+static struct chain *body_entry(struct body *body)
+{
+    if (!body->is_open)
+        return &body->held;
+    return body->first ? &body->first->in : &body->out;
+}
+
+void body_push(struct body *body, struct chain *chain, bool end, bool pause)
+{
+    body->pushed += chain->n;
+    chain_move_all(body_entry(body), chain);
+    if (end)
+        body->in_end = true;
+    if (body->first && body->is_open && end)
+        body->first->in_end = true;
+    body_run(body, pause);
+}
+
+void body_open(struct body *body)
+{
+    if (body->is_open)
+        return;
+    body->is_open = true;
+    chain_move_all(body_entry(body), &body->held);
+    if (body->first && body->in_end)
+        body->first->in_end = true;
+    body_run(body, false);
+}
+
+uint64_t body_room(const struct body *body)
+{
+    uint64_t waiting = body->out.n + body->held.n;
+
+    for (const struct weir_flow *flow = body->first; flow; flow = flow->next)
+        waiting += flow->in.n;
+    return waiting >= body->credit ? 0 : body->credit - waiting;
+}
+
+void body_clear(struct body *body)
+{
+    chain_clear(&body->out);
+    chain_clear(&body->held);
+    for (struct weir_flow *flow = body->first; flow; flow = flow->next)
+        chain_clear(&flow->in);
+    body->in_end = body->out_end = true;
+}

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pipeline/http1.h"
+
+#include "base/log.h"
+
+#include <poll.h>
+
+enum { LINGER_MS = 2000, LINGER_BYTES = 512 * 1024 };
+
+/* -- deadlines ---------------------------------------------------------------------------------------------------------- */
+
+static uint64_t wait_ms(const struct weir_conn *c, enum h1_waits kind)
+{
+    const struct core_conf *top = snapshot_current()->top_plan->core;
+    const struct core_conf *core = c->current ? c->current->plan->core : top;
+
+    switch (kind) {
+    case H1_WAITS_HEAD:
+        return top->timeout_header;
+    case H1_WAITS_BODY:
+        return core->timeout_body;
+    case H1_WAITS_IDLE:
+        return c->requests ? core->timeout_idle : top->timeout_header;
+    case H1_WAITS_LINGER:
+        return LINGER_MS;
+    case H1_WAITS_TUNNEL:
+        return core->timeout_tunnel;
+    default:
+        return core->timeout_send;
+    }
+}
+
+/* Begins to wait for something else; the same wait goes on running unless `again`. */
+static void wait_for(struct weir_conn *c, enum h1_waits kind, bool again)
+{
+    if (c->deadline_kind == (uint32_t)kind && !again)
+        return;
+    c->deadline_kind = kind;
+    if (kind != H1_WAITS_NOTHING)
+        deadline_set(&c->deadline, wait_ms(c, kind));
+}
+
+void h1_wait(struct weir_conn *c, enum h1_waits kind)
+{
+    wait_for(c, kind, true);
+}
+
+static bool wants_input(const struct weir_conn *c)
+{
+    if (c->lingering)
+        return true;
+    if (c->saw_eof || c->closing)
+        return false;
+    if (!c->current)
+        return true;
+    if (c->raw || (c->in_body && !c->body_done))
+        return body_room(&c->current->up) > 0;
+    return false;
+}
+
+static bool has_input(const struct weir_conn *c)
+{
+    return c->in && c->in_at < c->in->used;
+}
+
+static void settle_wait(struct weir_conn *c)
+{
+    if (c->reaped)
+        return;
+    if (c->lingering)
+        wait_for(c, H1_WAITS_LINGER, false);
+    else if (c->raw)
+        wait_for(c, H1_WAITS_TUNNEL, false);
+    else if (c->out.n)
+        wait_for(c, H1_WAITS_SEND, false);
+    else if (c->current && c->saw_eof)
+        wait_for(c, H1_WAITS_HALF_CLOSED, false);
+    else if (c->current)
+        wait_for(c, c->in_body && !c->body_done && wants_input(c) ? H1_WAITS_BODY : H1_WAITS_NOTHING, false);
+    else if (c->in_body && !c->body_done)
+        wait_for(c, H1_WAITS_LINGER, false);
+    else
+        wait_for(c, has_input(c) ? H1_WAITS_HEAD : H1_WAITS_IDLE, false);
+}
+
+/* -- input buffer --------------------------------------------------------------------------------------------------------- */
+
+static void drop_input(struct weir_conn *c)
+{
+    block_unref(c->in);
+    c->in = NULL;
+    c->in_at = 0;
+}
+
+static uint32_t block_size_wanted(const struct weir_conn *c)
+{
+    bool streams = c->raw || (c->in_body && !c->body_done && (c->decoder.kind != BODY_LENGTH || c->decoder.left > BLOCK_SMALL));
+
+    return streams && c->requests && c->in ? BLOCK_LARGE : BLOCK_SMALL;
+}
+
+/* Room to read into: the present block's rest, or a new block that begins with what is not used yet. */
+static bool input_room(struct weir_conn *c)
+{
+    struct block *old = c->in;
+
+    if (old && c->in_at == old->used && !block_is_shared(old))
+        c->in_at = old->used = 0;
+    if (old && old->used < old->size)
+        return true;
+    uint32_t rest = old ? old->used - c->in_at : 0;
+    uint32_t size = block_size_wanted(c);
+    if (rest >= size / 2)
+        size = rest * 2;
+    struct block *fresh = block_create(size);
+    if (!fresh)
+        return false;
+    if (rest)
+        memcpy(fresh->data, old->data + c->in_at, rest);
+    fresh->used = rest;
+    drop_input(c);
+    c->in = fresh;
+    return true;
+}
+
+/* -- heads ------------------------------------------------------------------------------------------------------------------ */
+
+static void pin_block(struct weir_req *r, struct block *block)
+{
+    if (!arena_on_reset(r->arena, (void (*)(void *))block_unref, block_ref(block)))
+        block_unref(block); /* then the session's own reference, kept until the response is over, has to do */
+}
+
+static struct weir_req *new_request(struct weir_conn *c)
+{
+    struct weir_req *r = request_create(c, &h1_codec, c);
+
+    if (!r) {
+        log_warn("client connection: no memory for a request");
+        session_close(c);
+        return NULL;
+    }
+    c->current = r;
+    c->requests++;
+    c->head_queued = c->end_queued = c->chunked_out = c->in_body = false;
+    c->body_done = true;
+    c->keep_alive = false;
+    r->method = S("-");
+    r->uri.path = r->uri.match = S("/");
+    r->version = 11;
+    return r;
+}
+
+static void bad_head(struct weir_conn *c, const struct h1_error *error)
+{
+    struct weir_req *r = new_request(c);
+
+    if (!r)
+        return;
+    if (c->in)
+        c->in_at = c->in->used; /* nothing behind a broken head can be told apart */
+    request_bad(r, error->status, error->why);
+    worker_defer(&c->flush);
+}
+
+static void fill_request(struct weir_req *r, const struct h1_request *head)
+{
+    r->method = head->method;
+    r->uri = head->uri;
+    r->host = head->host;
+    r->host_port = head->host_port;
+    r->host_field = head->host_field;
+    r->version = 10 + head->minor;
+    r->body_kind = head->body;
+    r->content_length = head->content_length;
+    r->is_head = str_equal(head->method, S("HEAD"));
+    r->expects_continue = head->expects_continue && head->body != BODY_NONE;
+    r->upgrade = head->upgrade;
+}
+
+static void whole_head(struct weir_conn *c, str text, const struct h1_limits *limits)
+{
+    struct h1_error error = { 400, "bad request" };
+    struct h1_request head = { 0 };
+    struct weir_req *r = new_request(c);
+
+    if (!r)
+        return;
+    pin_block(r, c->in);
+    c->in_at += (uint32_t)text.n;
+    r->bytes_received = text.n;
+    if (h1_parse_request(text, limits, r->arena, &r->fields, &head, &error) != H1_DONE) {
+        r->fields.count = 0;
+        c->in_at = c->in->used;
+        request_bad(r, error.status, error.why);
+        worker_defer(&c->flush);
+        return;
+    }
+    fill_request(r, &head);
+    c->keep_alive = head.keep_alive && !pipeline_worker_self()->draining;
+    c->in_body = head.body == BODY_CHUNKED || (head.body == BODY_LENGTH && head.content_length > 0);
+    c->body_done = !c->in_body;
+    if (c->in_body)
+        h1_body_init(&c->decoder, head.body, head.content_length, limits, r->arena, &r->trailers);
+    request_start(r);
+}
+
+/* True: a head was there and is used up; look on. */
+static bool take_head(struct weir_conn *c)
+{
+    const struct core_conf *core = snapshot_current()->top_plan->core;
+    struct h1_limits limits = { .head_bytes = (uint32_t)core->max_header_size, .fields = (uint32_t)core->max_headers };
+    struct h1_error error = { 400, "bad request" };
+    const char *p = (const char *)c->in->data + c->in_at;
+    size_t n = c->in->used - c->in_at, head_bytes = 0;
+
+    if (c->scan.seen == 0 && !c->skipped_line) {
+        bool more = false;
+        size_t skip = h1_skip_empty_line(p, n, &more);
+        if (more)
+            return false;
+        c->skipped_line = skip > 0;
+        c->in_at += (uint32_t)skip;
+        if (skip)
+            return true;
+    }
+    switch (h1_scan(&c->scan, p, n, &limits, &head_bytes, &error)) {
+    case H1_MORE:
+        return false;
+    case H1_BAD:
+        c->scan = (struct h1_scan){ 0 };
+        bad_head(c, &error);
+        return false;
+    case H1_DONE:
+        break;
+    }
+    c->scan = (struct h1_scan){ 0 };
+    c->skipped_line = false;
+    whole_head(c, (str){ p, head_bytes }, &limits);
+    return !c->reaped;
+}
+
+/* -- bodies ------------------------------------------------------------------------------------------------------------------ */
+
+static void body_error(struct weir_conn *c, const struct h1_error *error)
+{
+    c->keep_alive = false;
+    c->body_done = true;
+    c->in_at = c->in ? c->in->used : 0;
+    if (c->current)
+        request_broken_body(c->current, error->status, error->why);
+    worker_defer(&c->flush);
+}
+
+/* Feeds what is buffered; the chain gets the content. */
+static enum h1_event decode(struct weir_conn *c, struct chain *content, struct h1_error *error)
+{
+    enum h1_event event = H1_BODY_MORE;
+
+    do {
+        const char *p = (const char *)c->in->data + c->in_at;
+        size_t used = 0;
+        str data = STR_NONE;
+        event = h1_body_feed(&c->decoder, p, c->in->used - c->in_at, &used, &data, error);
+        c->in_at += (uint32_t)used;
+        if (c->current)
+            c->current->bytes_received += used;
+        if (event == H1_BODY_DATA && c->current && !chain_append_block(content, c->in, (const uint8_t *)data.p, data.n)) {
+            *error = (struct h1_error){ 503, "no memory" };
+            return H1_BODY_BAD;
+        }
+    } while (event == H1_BODY_DATA);
+    return event;
+}
+
+static bool feed_body(struct weir_conn *c)
+{
+    struct h1_error error = { 400, "bad body" };
+    struct chain content;
+
+    chain_init(&content);
+    enum h1_event event = decode(c, &content, &error);
+    if (event == H1_BODY_BAD) {
+        chain_clear(&content);
+        body_error(c, &error);
+        return false;
+    }
+    c->body_done = event == H1_BODY_END;
+    if (!c->current) {
+        chain_clear(&content);
+        return c->body_done;
+    }
+    if (content.n || c->body_done) {
+        wait_for(c, H1_WAITS_BODY, true);
+        request_body(c->current, &content, c->body_done);
+    }
+    return c->body_done && !c->reaped;
+}
+
+static void feed_raw(struct weir_conn *c)
+{
+    struct chain content;
+    uint32_t n = c->in->used - c->in_at;
+
+    chain_init(&content);
+    if (!chain_append_block(&content, c->in, c->in->data + c->in_at, n)) {
+        session_close(c);
+        return;
+    }
+    c->in_at = c->in->used;
+    c->current->bytes_received += n;
+    wait_for(c, H1_WAITS_TUNNEL, true);
+    request_body(c->current, &content, false);
+}
+
+/* -- reading ------------------------------------------------------------------------------------------------------------------ */
+
+static void discard_input(struct weir_conn *c)
+{
+    c->linger_bytes += c->in->used - c->in_at;
+    c->in_at = c->in->used;
+    if (c->linger_bytes > LINGER_BYTES)
+        session_close(c);
+}
+
+/* Uses up what is buffered as far as it may be. */
+static void process(struct weir_conn *c)
+{
+    bool more = true;
+
+    while (more && !c->reaped && has_input(c)) {
+        if (c->lingering) {
+            discard_input(c);
+        } else if (c->raw) {
+            feed_raw(c);
+        } else if (c->in_body && !c->body_done) {
+            more = feed_body(c);
+        } else if (c->current || c->closing) {
+            more = false;
+        } else {
+            more = take_head(c);
+        }
+    }
+}
+
+static void input_ended(struct weir_conn *c)
+{
+    static const struct h1_error cut_head = { 400, "connection closed in the middle of a head" };
+    static const struct h1_error cut_body = { 400, "connection closed in the middle of a body" };
+
+    c->saw_eof = true;
+    c->keep_alive = false;
+    if (c->lingering || (!c->current && !has_input(c))) {
+        session_close(c);
+    } else if (c->raw) {
+        struct chain nothing;
+        chain_init(&nothing);
+        request_body(c->current, &nothing, true);
+        h1_tunnel_check(c);
+    } else if (c->current && c->in_body && !c->body_done) {
+        body_error(c, &cut_body);
+    } else if (!c->current) {
+        if (c->in_body && !c->body_done)
+            session_close(c);
+        else
+            bad_head(c, &cut_head);
+    }
+}
+
+static bool is_reset(const struct weir_conn *c)
+{
+    struct pollfd p = { .fd = conn_fd(&c->conn) };
+
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP));
+}
+
+/* The peer shut its side while we still answer: serve it, unless the connection is gone altogether. */
+static void note_half_close(struct weir_conn *c)
+{
+    if (is_reset(c)) {
+        session_close(c);
+        return;
+    }
+    c->saw_eof = true;
+    c->keep_alive = false;
+    settle_wait(c);
+}
+
+static void read_more(struct weir_conn *c)
+{
+    while (!c->reaped && wants_input(c) && conn_may_read(&c->conn)) {
+        if (!input_room(c)) {
+            session_close(c);
+            return;
+        }
+        int64_t n = conn_read(&c->conn, c->in->data + c->in->used, c->in->size - c->in->used);
+        if (n == CONN_AGAIN)
+            return;
+        if (n == CONN_EOF) {
+            input_ended(c);
+            return;
+        }
+        if (n < 0) {
+            session_close(c);
+            return;
+        }
+        c->in->used += (uint32_t)n;
+        process(c);
+    }
+}
+
+void h1_session_readable(struct weir_conn *c)
+{
+    if (c->reaped)
+        return;
+    process(c);
+    read_more(c);
+    if (c->reaped)
+        return;
+    if (c->conn.peer_closed && c->current && !c->saw_eof && !wants_input(c) && c->body_done && !c->raw) {
+        note_half_close(c);
+        if (c->reaped)
+            return;
+    }
+    if (c->in && c->in_at == c->in->used && (!c->current || block_is_shared(c->in)) && !(c->in_body && !c->body_done))
+        drop_input(c);
+    settle_wait(c);
+}
+
+/* -- between requests, and the end ------------------------------------------------------------------------------------------- */
+
+static void start_linger(struct weir_conn *c)
+{
+    bool unread = has_input(c) || (c->in_body && !c->body_done) || c->conn.can_read;
+
+    if (c->saw_eof || !unread) {
+        if (c->is_tls) /* close_notify: the end is ours, nobody cut it short */
+            conn_shutdown_write(&c->conn);
+        session_close(c);
+        return;
+    }
+    c->lingering = true;
+    c->closing = true;
+    conn_shutdown_write(&c->conn);
+    wait_for(c, H1_WAITS_LINGER, true);
+}
+
+void h1_response_over(struct weir_conn *c)
+{
+    if (c->reaped)
+        return;
+    if (!c->keep_alive || pipeline_worker_self()->draining) {
+        start_linger(c);
+        return;
+    }
+    settle_wait(c);
+}
+
+void h1_session_start(struct weir_conn *c)
+{
+    c->body_done = true;
+    wait_for(c, H1_WAITS_IDLE, true);
+    if (pipeline_worker_self()->draining)
+        session_close(c);
+    else
+        h1_session_readable(c);
+}
+
+void h1_session_flush(struct weir_conn *c)
+{
+    h1_write_out(c);
+    if (!c->reaped)
+        h1_session_readable(c);
+}
+
+void h1_session_due(struct weir_conn *c)
+{
+    enum h1_waits kind = (enum h1_waits)c->deadline_kind;
+    static const struct h1_error slow_head = { 408, "request head not complete in time" };
+
+    c->deadline_kind = H1_WAITS_NOTHING;
+    switch (kind) {
+    case H1_WAITS_NOTHING:
+        return;
+    case H1_WAITS_HEAD:
+        bad_head(c, &slow_head);
+        return;
+    case H1_WAITS_BODY:
+        c->keep_alive = false;
+        request_timed_out(c->current, 408, "request body stalled");
+        worker_defer(&c->flush);
+        return;
+    case H1_WAITS_SEND:
+        log_info("client connection: nothing taken for %llu ms, closed", (unsigned long long)wait_ms(c, kind));
+        conn_reset(&c->conn);
+        session_close(c);
+        return;
+    default:
+        session_close(c);
+    }
+}
+
+void h1_session_drain(struct weir_conn *c)
+{
+    c->keep_alive = false;
+    if (!c->setup && !c->current && !has_input(c) && !c->out.n)
+        session_close(c);
+}
+
+void h1_session_end(struct weir_conn *c)
+{
+    drop_input(c);
+    chain_clear(&c->out);
+}

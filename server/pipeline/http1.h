@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* http1.h: the HTTP/1 codec on a session: bytes of the connection to requests of the engine, and back.
+ *
+ * Shape:   one request at a time; what a client sends behind it (pipelining) waits in the buffer or in the kernel.
+ *          Output is queued and goes out once a turn of the loop.
+ * Owner:   the session; `in` is pinned by the requests whose heads lie in it.
+ * Source:  RFC 9112 2.2, 6, 7, 9 (messages, framing, connection management). */
+#ifndef PIPELINE_HTTP1_H
+#define PIPELINE_HTTP1_H
+
+#include "pipeline/session.h"
+
+void h1_session_start(struct weir_conn *c);
+void h1_session_readable(struct weir_conn *c);
+void h1_session_flush(struct weir_conn *c);
+void h1_session_due(struct weir_conn *c);   /* its deadline passed */
+void h1_session_drain(struct weir_conn *c); /* no further request after the present one */
+void h1_session_end(struct weir_conn *c);   /* closed: let go of buffers */
+
+/* http1_write.c */
+void h1_write_out(struct weir_conn *c);
+void h1_tunnel_check(struct weir_conn *c);  /* closes a tunnel whose ways have both ended */
+extern const struct codec_calls h1_codec;
+void h1_response_over(struct weir_conn *c); /* http1.c: the request is forgotten: next one, or close */
+
+enum h1_waits { H1_WAITS_NOTHING, H1_WAITS_HEAD, H1_WAITS_BODY, H1_WAITS_SEND, H1_WAITS_IDLE, H1_WAITS_LINGER, H1_WAITS_TUNNEL,
+                H1_WAITS_HALF_CLOSED };
+void h1_wait(struct weir_conn *c, enum h1_waits kind);
+
+#endif

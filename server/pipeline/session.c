@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pipeline/session.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pipeline/crumb.h"
+#include "pipeline/http1.h"
+#include "pipeline/suspension.h"
+
+#include <unistd.h>
+
+enum { HANDSHAKE_MS = 30 * 1000 };
+
+static void setup_run(struct weir_conn *c);
+
+/* -- birth and death ---------------------------------------------------------------------------------------------------- */
+
+static void session_free(struct deferred *deferred)
+{
+    struct weir_conn *c = list_entry(deferred, struct weir_conn, reap);
+
+    mem_free(c->ctx);
+    mem_free(c);
+}
+
+static void setup_forget(struct weir_conn *c)
+{
+    if (c->suspension)
+        suspension_cancel(c->suspension);
+    c->suspension = NULL;
+    if (c->setup)
+        snapshot_release(c->setup);
+    c->setup = NULL;
+}
+
+void session_close(struct weir_conn *c)
+{
+    if (c->reaped)
+        return;
+    c->reaped = true;
+    c->closing = true;
+    if (c->current)
+        request_gone(c->current, "client connection closed");
+    setup_forget(c);
+    deadline_cancel(&c->deadline);
+    list_remove(&c->flush.link);
+    conn_close(&c->conn);
+    h1_session_end(c);
+    list_remove(&c->link);
+    pipeline_worker_self()->connection_count--;
+    worker_defer(&c->reap);
+}
+
+static void on_deadline(struct deadline *deadline)
+{
+    struct weir_conn *c = list_entry(deadline, struct weir_conn, deadline);
+
+    if (c->setup) {
+        log_info("client connection: no handshake in %d s", HANDSHAKE_MS / 1000);
+        session_close(c);
+        return;
+    }
+    h1_session_due(c);
+}
+
+/* Asked of the kernel only when somebody wants to know: a listener on all addresses cannot tell. */
+void session_local_address(struct weir_conn *c, uint8_t out[16])
+{
+    struct addr local;
+
+    if (!c->is_unix && !c->knows_local) {
+        addr_of_socket(conn_fd(&c->conn), false, &local);
+        addr_bytes(&local, c->local);
+        c->knows_local = true;
+    }
+    memcpy(out, c->local, 16);
+}
+
+/* -- callbacks of the connection -------------------------------------------------------------------------------------- */
+
+static void on_readable(struct conn *conn)
+{
+    struct weir_conn *c = list_entry(conn, struct weir_conn, conn);
+
+    if (c->setup) {
+        if (c->stage == STAGE_PREFACE && !c->suspension)
+            setup_run(c);
+        return;
+    }
+    h1_session_readable(c);
+}
+
+static void on_writable(struct conn *conn)
+{
+    struct weir_conn *c = list_entry(conn, struct weir_conn, conn);
+
+    if (!c->setup)
+        worker_defer(&c->flush);
+}
+
+static void on_flush(struct deferred *deferred)
+{
+    struct weir_conn *c = list_entry(deferred, struct weir_conn, flush);
+
+    if (!c->reaped)
+        h1_session_flush(c);
+}
+
+static void setup_done(struct weir_conn *c)
+{
+    struct snapshot *setup = c->setup;
+
+    c->setup = NULL;
+    snapshot_release(setup);
+    h1_session_start(c);
+}
+
+static void on_ready(struct conn *conn, bool ok)
+{
+    struct weir_conn *c = list_entry(conn, struct weir_conn, conn);
+    char room[ADDR_TEXT];
+
+    if (!c->setup)
+        return;
+    if (!ok) {
+        log_info("client %.*s: handshake failed: %s", STR_ARG(addr_ip_text(c->peer, room)), conn->why ? conn->why : "closed");
+        session_close(c);
+        return;
+    }
+    setup_done(c);
+}
+
+static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable, .on_ready = on_ready };
+
+/* -- ACCEPT, PREFACE, TRANSPORT ---------------------------------------------------------------------------------------- */
+
+static void start_transport(struct weir_conn *c)
+{
+    const struct snapshot *snapshot = c->setup;
+
+    if (!snapshot->is_tls(snapshot, c->point)) {
+        setup_done(c);
+        return;
+    }
+    c->is_tls = true;
+    void *state = snapshot->tls ? snapshot->tls->accept(c, conn_fd(&c->conn)) : NULL;
+    if (!state || !conn_start_transport(&c->conn, snapshot->tls, state))
+        session_close(c);
+}
+
+static void *conn_ctx(struct weir_conn *c, const weir_mod *mod)
+{
+    if (mod->desc.conn_ctx_size == 0)
+        return NULL;
+    if (!c->ctx)
+        c->ctx = mem_zalloc(modules.conn_ctx_size);
+    return c->ctx ? c->ctx + mod->conn_ctx_offset : NULL;
+}
+
+void *session_ctx(struct weir_conn *c, const weir_mod *mod)
+{
+    return conn_ctx(c, mod);
+}
+
+/* True: go on with the next hook. */
+static bool setup_verdict(struct weir_conn *c, const struct step *step, weir_verdict verdict)
+{
+    switch (verdict) {
+    case WEIR_NEXT:
+        c->step++;
+        return true;
+    case WEIR_SKIP:
+        c->step = UINT32_MAX;
+        return true;
+    case WEIR_SUSPEND:
+        if (c->suspension)
+            return false;
+        break;
+    case WEIR_WAIT_BODY:
+        if (c->stage == STAGE_PREFACE && !c->conn.peer_closed)
+            return false;
+        break;
+    case WEIR_FAIL:
+        if (step->hook->flags & WEIR_FAIL_OPEN) {
+            c->step++;
+            return true;
+        }
+        break;
+    default:
+        break;
+    }
+    session_close(c);
+    return false;
+}
+
+static void setup_run(struct weir_conn *c)
+{
+    struct pipeline_worker *pw = pipeline_worker_self();
+
+    for (; c->stage <= STAGE_PREFACE; c->stage++, c->step = 0) {
+        const struct steps *steps = &c->setup->top_plan->stages[c->stage];
+        while (c->step < steps->count) {
+            const struct step *step = &steps->at[c->step];
+            crumb_enter(pw, step->mod, c->stage, NULL);
+            weir_verdict verdict = step->hook->conn(c, step->conf, conn_ctx(c, step->mod));
+            crumb_leave(pw);
+            if (c->reaped || !setup_verdict(c, step, verdict))
+                return;
+        }
+    }
+    start_transport(c);
+}
+
+void session_resume(struct weir_conn *c, weir_verdict verdict)
+{
+    c->suspension = NULL;
+    if (c->reaped || !c->setup)
+        return;
+    if (c->stage == STAGE_TRANSPORT) {
+        if (verdict == WEIR_NEXT)
+            conn_resume_handshake(&c->conn);
+        else
+            session_close(c);
+        return;
+    }
+    const struct steps *steps = &c->setup->top_plan->stages[c->stage];
+    if (c->step < steps->count && setup_verdict(c, &steps->at[c->step], verdict))
+        setup_run(c);
+}
+
+static void note_addresses(struct weir_conn *c, const struct addr *peer)
+{
+    c->is_unix = addr_is_unix(peer);
+    addr_bytes(peer, c->peer);
+    c->peer_port = addr_port(peer);
+    if (c->is_unix)
+        return;
+    c->local_port = addr_port(&c->point->addr);
+}
+
+void session_accept(const struct listen_point *point, int fd, const struct addr *peer)
+{
+    struct pipeline_worker *pw = pipeline_worker_self();
+    struct weir_conn *c = mem_zalloc(sizeof(*c));
+
+    if (!c || !conn_open(&c->conn, fd, &calls)) {
+        mem_free(c);
+        log_warn("client connection: no memory");
+        if (!c)
+            close(fd);
+        return;
+    }
+    c->point = point;
+    note_addresses(c, peer);
+    deadline_init(&c->deadline, on_deadline);
+    deferred_init(&c->flush, on_flush);
+    deferred_init(&c->reap, session_free);
+    chain_init(&c->out);
+    list_push(&pw->connections, &c->link);
+    pw->connection_count++;
+    pw->accepted_total++;
+    c->setup = snapshot_take();
+    deadline_set(&c->deadline, HANDSHAKE_MS);
+    c->stage = STAGE_ACCEPT;
+    setup_run(c);
+}
+
+/* -- all of a worker's -------------------------------------------------------------------------------------------------- */
+
+void sessions_drain(struct pipeline_worker *pw)
+{
+    pw->draining = true;
+    list_each(link, &pw->connections)
+        h1_session_drain(list_entry(link, struct weir_conn, link));
+}
+
+void sessions_close(struct pipeline_worker *pw)
+{
+    for (struct list *link = list_first(&pw->connections); link; link = list_first(&pw->connections))
+        session_close(list_entry(link, struct weir_conn, link));
+}

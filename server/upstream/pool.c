@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "upstream/pool.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+enum { POOL_BUCKETS = 256 };
+
+struct pool_table { /* worker slot WORKER_SLOT_UPSTREAM */
+    struct pool *buckets[POOL_BUCKETS];
+};
+
+static struct pool_table *table(void)
+{
+    struct worker *worker = worker_self();
+    struct pool_table *t = worker_slot(worker, WORKER_SLOT_UPSTREAM);
+
+    if (!t) {
+        t = mem_zalloc(sizeof(*t));
+        worker_set_slot(worker, WORKER_SLOT_UPSTREAM, t);
+    }
+    return t;
+}
+
+/* -- pools ------------------------------------------------------------------------------------------------------------------- */
+
+static struct pool *pool_get(str key)
+{
+    struct pool_table *t = table();
+
+    if (!t)
+        return NULL;
+    struct pool **bucket = &t->buckets[hash_str(key) % POOL_BUCKETS];
+    for (struct pool *pool = *bucket; pool; pool = pool->next)
+        if (str_equal(str_of(pool->key), key))
+            return pool;
+    struct pool *pool = mem_zalloc(sizeof(*pool));
+    char *copy = mem_alloc(key.n + 1);
+    if (!pool || !copy) {
+        mem_free(pool);
+        mem_free(copy);
+        return NULL;
+    }
+    memcpy(copy, key.p, key.n);
+    copy[key.n] = 0;
+    pool->key = copy;
+    list_init(&pool->idle);
+    list_init(&pool->waiting);
+    pool->next = *bucket;
+    *bucket = pool;
+    return pool;
+}
+
+static void pool_free(struct pool *pool)
+{
+    if (pool->asking)
+        resolver_cancel(&pool->query);
+    mem_free(pool->key);
+    mem_free(pool);
+}
+
+/* Gone when nobody uses it and no connection is open. */
+static void pool_maybe_free(struct pool *pool)
+{
+    if (pool->users || pool->open)
+        return;
+    struct pool **at = &table()->buckets[hash_str(str_of(pool->key)) % POOL_BUCKETS];
+    while (*at && *at != pool)
+        at = &(*at)->next;
+    if (*at)
+        *at = pool->next;
+    pool_free(pool);
+}
+
+static void close_idle(struct pool *pool)
+{
+    for (struct list *link = list_first(&pool->idle); link; link = list_first(&pool->idle))
+        pool_close(list_entry(link, struct upstream_conn, link));
+}
+
+void pools_close_idle(void)
+{
+    struct pool_table *t = table();
+
+    for (int i = 0; t && i < POOL_BUCKETS; i++)
+        for (struct pool *pool = t->buckets[i], *next; pool; pool = next) {
+            next = pool->next;
+            pool->users++; /* keeps it while its last connection closes */
+            close_idle(pool);
+            pool->users--;
+        }
+}
+
+uint32_t pools_idle_total(void)
+{
+    struct pool_table *t = table();
+    uint32_t sum = 0;
+
+    for (int i = 0; t && i < POOL_BUCKETS; i++)
+        for (struct pool *pool = t->buckets[i]; pool; pool = pool->next)
+            sum += pool->idle_count;
+    return sum;
+}
+
+void upstream_worker_down(void)
+{
+    struct pool_table *t = table();
+
+    if (!t)
+        return;
+    pools_close_idle();
+    for (int i = 0; i < POOL_BUCKETS; i++)
+        while (t->buckets[i]) {
+            struct pool *pool = t->buckets[i];
+            t->buckets[i] = pool->next;
+            pool_free(pool);
+        }
+    worker_set_slot(worker_self(), WORKER_SLOT_UPSTREAM, NULL);
+    mem_free(t);
+}
+
+/* -- connections ------------------------------------------------------------------------------------------------------------ */
+
+static void conn_free(struct deferred *deferred)
+{
+    struct upstream_conn *uc = list_entry(deferred, struct upstream_conn, reap);
+    struct pool *pool = uc->pool;
+
+    mem_free(uc);
+    pool->open--;
+    pool_maybe_free(pool);
+}
+
+void pool_close(struct upstream_conn *uc)
+{
+    if (uc->closed)
+        return;
+    uc->closed = true;
+    uc->exchange = NULL;
+    if (!list_is_empty(&uc->link)) {
+        list_remove(&uc->link);
+        uc->pool->idle_count--;
+    }
+    deadline_cancel(&uc->deadline);
+    if (uc->conn.transport && uc->conn.state == CONN_OPEN && !uc->conn.is_broken)
+        conn_shutdown_write(&uc->conn);
+    conn_close(&uc->conn);
+    block_unref(uc->in);
+    uc->in = NULL;
+    chain_clear(&uc->out);
+    worker_defer(&uc->reap);
+}
+
+static void on_readable(struct conn *conn)
+{
+    struct upstream_conn *uc = list_entry(conn, struct upstream_conn, conn);
+
+    if (uc->exchange)
+        exchange_conn_readable(uc);
+    else
+        pool_close(uc); /* an idle one has nothing to say: closed, or out of step */
+}
+
+static void on_writable(struct conn *conn)
+{
+    struct upstream_conn *uc = list_entry(conn, struct upstream_conn, conn);
+
+    if (uc->exchange)
+        exchange_conn_writable(uc);
+}
+
+static void on_ready(struct conn *conn, bool ok)
+{
+    struct upstream_conn *uc = list_entry(conn, struct upstream_conn, conn);
+
+    if (uc->exchange)
+        exchange_conn_ready(uc, ok);
+    else
+        pool_close(uc);
+}
+
+static void on_due(struct deadline *deadline)
+{
+    struct upstream_conn *uc = list_entry(deadline, struct upstream_conn, deadline);
+
+    if (uc->exchange)
+        exchange_conn_due(uc);
+    else
+        pool_close(uc);
+}
+
+static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable, .on_ready = on_ready };
+
+struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, struct exchange *exchange)
+{
+    struct upstream_conn *uc = mem_zalloc(sizeof(*uc));
+
+    if (!uc)
+        return NULL;
+    uc->pool = pool;
+    uc->exchange = exchange;
+    list_init(&uc->link);
+    deadline_init(&uc->deadline, on_due);
+    deferred_init(&uc->reap, conn_free);
+    chain_init(&uc->out);
+    if (!conn_connect(&uc->conn, to, &calls)) {
+        mem_free(uc);
+        return NULL;
+    }
+    pool->open++;
+    return uc;
+}
+
+struct upstream_conn *pool_take_idle(struct pool *pool)
+{
+    for (struct list *link = list_first(&pool->idle); link; link = list_first(&pool->idle)) {
+        struct upstream_conn *uc = list_entry(link, struct upstream_conn, link);
+        if (uc->conn.can_read || uc->conn.peer_closed || uc->conn.is_broken) {
+            pool_close(uc);
+            continue;
+        }
+        list_remove(&uc->link);
+        pool->idle_count--;
+        return uc;
+    }
+    return NULL;
+}
+
+void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepalive_ms)
+{
+    struct pool *pool = uc->pool;
+
+    uc->exchange = NULL;
+    bool dirty = uc->out.n || (uc->in && uc->in_at < uc->in->used) || uc->conn.peer_closed || uc->conn.saw_eof || uc->conn.can_read;
+    if (!uc->keep || dirty || keepalive == 0 || pool->users == 0) {
+        pool_close(uc);
+        return;
+    }
+    if (pool->idle_count >= keepalive) { /* the one idle the longest goes */
+        pool_close(list_entry(pool->idle.prev, struct upstream_conn, link));
+    }
+    block_unref(uc->in);
+    uc->in = NULL;
+    uc->in_at = 0;
+    uc->scan = (struct h1_scan){ 0 };
+    deadline_set(&uc->deadline, keepalive_ms);
+    list_push_front(&pool->idle, &uc->link);
+    pool->idle_count++;
+}
+
+/* -- a worker's view of an upstream ----------------------------------------------------------------------------------------- */
+
+void upstream_local_free(struct weir_upstream *upstream, struct upstream_local *local)
+{
+    if (!local)
+        return;
+    if (local->balancer_state && upstream->balancer->down)
+        upstream->balancer->down(local->balancer_state, upstream->balancer_conf);
+    for (uint32_t i = 0; i < local->server_count; i++) {
+        struct pool *pool = local->pools[i];
+        if (--pool->users == 0) {
+            pool->users++;
+            close_idle(pool);
+            pool->users--;
+            pool_maybe_free(pool);
+        }
+    }
+    mem_free(local->balancer_state);
+    mem_free(local->views);
+    mem_free(local->pools);
+    mem_free(local);
+}
+
+static bool local_fill(struct weir_upstream *upstream, struct upstream_local *local)
+{
+    uint32_t count = upstream->server_count;
+
+    local->pools = mem_zalloc(sizeof(struct pool *) * (count + 1));
+    local->views = mem_zalloc(sizeof(struct weir_server) * (count + 1));
+    local->balancer_state = mem_zalloc(upstream->balancer->state_size + 1);
+    if (!local->pools || !local->views || !local->balancer_state)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        struct pool *pool = pool_get(upstream->servers[i].key);
+        if (!pool)
+            return false;
+        pool->users++;
+        local->pools[i] = pool;
+        local->server_count = i + 1;
+        local->views[i].name = upstream->servers[i].name;
+        local->views[i].weight = upstream->servers[i].weight;
+    }
+    return !upstream->balancer->up || upstream->balancer->up(local->balancer_state, upstream->balancer_conf, count) == 0;
+}
+
+struct upstream_local *upstream_local(struct weir_upstream *upstream)
+{
+    unsigned index = worker_index(worker_self());
+    struct upstream_local *local = upstream->local[index];
+
+    if (local)
+        return local;
+    local = mem_zalloc(sizeof(*local));
+    if (!local || !local_fill(upstream, local)) {
+        if (local)
+            upstream_local_free(upstream, local);
+        return NULL;
+    }
+    upstream->local[index] = local;
+    return local;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* pool.h: one worker's connections to one server: idle ones kept for reuse, and the addresses its name has.
+ *
+ * Owner:   the worker; a pool lives as long as an upstream of any snapshot uses it or a connection is open.
+ * Thread:  its worker. */
+#ifndef UPSTREAM_POOL_H
+#define UPSTREAM_POOL_H
+
+#include "loop/deadline.h"
+#include "loop/resolver.h"
+#include "net/conn.h"
+#include "pipeline/request.h"
+#include "upstream/upstream.h"
+
+struct exchange;
+
+struct pool {
+    struct pool *next; /* in the worker's table */
+    char *key;
+    uint32_t users;    /* upstream_locals that point here */
+    uint32_t open;     /* connections, idle and leased */
+    struct list idle;  /* of upstream_conn, the last used first */
+    uint32_t idle_count;
+    struct resolved addresses; /* of the name; count 0: none yet */
+    uint64_t addresses_until;  /* ms: older ones are used, and asked for again */
+    unsigned next_address;
+    struct resolver_query query;
+    bool asking;
+    struct list waiting; /* exchanges that wait for the first answer */
+};
+
+struct upstream_conn {
+    struct conn conn;
+    struct pool *pool;
+    struct exchange *exchange; /* NULL: idle */
+    struct list link;          /* in pool->idle */
+    struct deadline deadline;
+    struct deferred reap;
+    struct block *in;
+    uint32_t in_at;
+    struct h1_scan scan;
+    struct h1_body decoder;
+    struct chain out;
+    uint64_t uses;
+    bool keep, closed;
+};
+
+struct upstream_local { /* one worker's view of one upstream */
+    struct pool **pools; /* by server */
+    struct weir_server *views;
+    void *balancer_state;
+    uint32_t server_count;
+};
+
+struct upstream_local *upstream_local(struct weir_upstream *upstream); /* this worker's; NULL without memory */
+void upstream_local_free(struct weir_upstream *upstream, struct upstream_local *local);
+
+struct upstream_conn *pool_take_idle(struct pool *pool);      /* NULL: none that is still good */
+struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, struct exchange *exchange); /* NULL: failed at once */
+void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepalive_ms); /* idle, or closed when there are enough */
+void pool_close(struct upstream_conn *uc);                    /* and frees it at the end of the turn */
+void pools_close_idle(void);                                  /* this worker's, all; at drain */
+
+void exchange_conn_readable(struct upstream_conn *uc);        /* exchange.c: callbacks for leased connections */
+void exchange_conn_writable(struct upstream_conn *uc);
+void exchange_conn_ready(struct upstream_conn *uc, bool ok);
+void exchange_conn_due(struct upstream_conn *uc);
+void exchange_resolved(struct exchange *exchange);
+struct list *exchange_waiting_link(struct exchange *exchange);
+struct exchange *exchange_of_waiting(struct list *link);
+
+void upstream_worker_down(void); /* closes and frees all of this worker's */
+uint32_t pools_idle_total(void); /* this worker's idle connections */
+
+#endif

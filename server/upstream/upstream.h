@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* upstream.h: a named group of origin servers, as one snapshot knows it. The handle behind the SDK's weir_upstream.
+ *
+ * Owner:   the snapshot's arena; what must outlive it (idle connections, addresses) is in pools (pool.h), per worker.
+ * Thread:  constant once bound, but for local[i], which only worker i touches. */
+#ifndef UPSTREAM_UPSTREAM_H
+#define UPSTREAM_UPSTREAM_H
+
+#include "config/bind.h"
+#include "http/uri.h"
+#include "net/addr.h"
+
+#include <weir/upstream.h>
+
+enum { UPSTREAM_SERVERS_MOST = 256 };
+
+struct server_conf { /* record of `server ADDR[:PORT]|unix:PATH [weight=1] [backup] [down];` */
+    weir_str address;
+    uint64_t weight;
+    bool backup, down;
+    struct weir_place place;
+};
+
+struct server {
+    str name;       /* as configured */
+    str host;       /* to be resolved; empty: addr is it */
+    uint16_t port;
+    struct addr addr;
+    str key;        /* identity of its pool: address and TLS settings */
+    uint32_t weight;
+    bool backup, down;
+};
+
+struct upstream_local; /* one worker's pools and balancer state */
+
+struct weir_upstream {
+    str name;
+    struct server *servers;
+    uint32_t server_count;
+    const struct weir_balancer *balancer;
+    void *balancer_conf;
+    uint64_t keepalive, keepalive_timeout; /* idle connections per worker and server; ms */
+    const struct weir_transport *tls;      /* NULL: plain */
+    void *tls_prepared;
+    str path;                              /* of a proxy URL: replaces the route's prefix; empty: none */
+    bool has_path;
+    struct upstream_local **local;         /* by worker index */
+    unsigned worker_count;
+    struct weir_upstream *next;            /* all of a snapshot */
+};
+
+/* What binding needs beside the binder. */
+struct upstream_binding {
+    struct binder *binder;
+    const struct order *order;          /* to find balancers */
+    const struct weir_transport *tls;   /* NULL: no module offers it */
+    weir_mod *tls_mod;
+    unsigned worker_count;
+    uint32_t owner_index;               /* of upstream_module in scopes */
+    struct weir_upstream *all;          /* grows */
+};
+
+extern const struct weir_module upstream_module; /* built in: the directives of an upstream block */
+extern const struct weir_module round_robin_module;
+extern const struct weir_module proxy_module;    /* `proxy` */
+
+struct weir_upstream *upstream_of_block(struct upstream_binding *binding, str name, const struct scope *scope);
+struct weir_upstream *upstream_of_url(struct upstream_binding *binding, str url, struct place place, const struct scope *scope);
+struct weir_upstream *upstream_find(const struct upstream_binding *binding, str name);
+void upstreams_drop(struct weir_upstream *all, struct worker *const *workers); /* main, when their snapshot goes */
+
+#endif
