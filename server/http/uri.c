@@ -29,12 +29,16 @@ static bool is_normal_escape(const char *p, const char *end)
            !char_is((char)(char_hex(p[1]) << 4 | char_hex(p[2])), CHAR_UNRESERVED);
 }
 
-/* Whether the '/' at p is followed by another one, or by what may be a dot segment. */
+/* Whether the '/' at p is followed by another one, or by a dot segment. */
 static bool is_odd_slash(const char *p, const char *end)
 {
-    if (end - p < 2 || (p[1] != '.' && p[1] != '/'))
+    if (++p == end || (*p != '.' && *p != '/'))
         return false;
-    return p[1] == '/' || end - p == 2 || p[2] == '.' || !char_is(p[2], CHAR_PATH);
+    if (*p == '/')
+        return true;
+    if (++p < end && *p == '.')
+        p++;
+    return p == end || *p == '/' || *p == '?';
 }
 
 /* The end of the part of a path that is in normal form already, and without runs of slashes. */

@@ -3,6 +3,10 @@
 # With --enable-fuzz they are libFuzzer programs (make fuzz-targets); otherwise make check replays their corpora.
 
 FUZZ_TARGETS =
+FUZZ_TARGETS += tests/fuzz/fuzz_chunked
+FUZZ_TARGETS += tests/fuzz/fuzz_head
+FUZZ_TARGETS += tests/fuzz/fuzz_response
+FUZZ_TARGETS += tests/fuzz/fuzz_uri
 
 if WEIR_FUZZ
 TEST_MAIN = $(WEIR_FUZZ_MAIN)

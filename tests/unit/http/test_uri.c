@@ -122,7 +122,7 @@ static void paths_have_one_normal_form(void **state)
         /* normal once is normal for good; and nothing is copied that needs no change */
         assert_null(uri_normalize_path(path, arena, &again, &again_match));
         assert_true(str_equal(path, again) && str_equal(match, again_match));
-        if (str_equal(path, match) && str_equal(path, row->raw) && str_find_str(path, S("/..")) == path.n) {
+        if (str_equal(path, match) && str_equal(path, row->raw)) {
             assert_ptr_equal(path.p, row->raw.p);
             assert_ptr_equal(match.p, row->raw.p);
         }
