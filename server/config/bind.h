@@ -25,9 +25,17 @@ struct scope {
     bool offers_tls;           /* this scope or an outer site said so */
     struct place place;        /* of the block, for messages */
     void *user;                /* the app's: site or route */
+    void **unchecked;          /* by owner index: own structs as they were before check(), for inner scopes bound later */
+    const struct statement *statements;
 };
-enum { SCOPE_OWN = 1 /* conf struct is this scope's own */, SCOPE_INACTIVE = 2 /* check() said so (inherited with the struct) */,
-       SCOPE_CHECKED = 4 };
+enum {
+    SCOPE_OWN = 1,      /* conf struct is this scope's own */
+    SCOPE_INACTIVE = 2, /* check() said so (inherited with the struct) */
+    SCOPE_CHECKED = 4,  /* check() accepted the scope's own struct */
+    SCOPE_LOCAL = 8,    /* the struct holds what is not to be inherited (WEIR_MERGE_LOCAL) */
+    SCOPE_FAILED = 16,  /* something of this owner did not bind, here or further out: check() is not asked */
+    SCOPE_TLS = 32,     /* this owner offers TLS (inherited with the struct) */
+};
 
 /* What only the layers above know. Each may report through the binder's diags. */
 struct bind_host {
@@ -38,6 +46,7 @@ struct bind_host {
     str (*state_path)(void *arg, str owner, str name, struct arena *arena); /* empty: cannot be made */
     struct variables *variables; /* for templates */
     bool is_rehearsal;
+    const struct source *sources; /* all files that were read, to quote lines from; may be NULL */
 };
 
 struct binder {
@@ -71,7 +80,13 @@ struct weir_conf {
     bool failed;
 };
 
+/* What conf_error and conf_warn of the SDK table do: at `at` (of a WEIR_TYPE_PLACE; may be NULL or empty), else at the statement, else at
+ * the scope's block. An error marks the conf as failed. Always -1. */
+int conf_report(struct weir_conf *conf, enum severity severity, const struct weir_place *at, const char *fmt, va_list ap);
+
 /* The whole configuration as understood: every scope's effective values, defaults as comments, with where each was said. */
 void scope_dump(const struct schema *schema, const struct scope *scope, const struct statement *statements, unsigned indent, FILE *out);
+/* One statement's name and arguments, quoted so that they are read back as the same; no ';', no newline. For the lines of blocks. */
+void statement_print(const struct statement *statement, FILE *out);
 
 #endif

@@ -25,7 +25,9 @@ struct owner { /* a module or a part of the core, as far as configuration is con
 
 struct schema_entry {
     const struct owner *owner;
-    const struct weir_directive *directive;
+    const struct weir_directive *directive; /* a copy in which every element has today's size (see weir_table) */
+    const struct weir_arg *args;            /* likewise */
+    uint32_t index;                         /* into entries */
     struct schema_entry *same_name; /* another one of this name, for other scopes */
 };
 
@@ -41,6 +43,8 @@ struct schema {
     struct strmap by_name; /* of struct schema_entry */
     struct vec owners;     /* of const struct owner * */
     struct vec blocks;     /* of struct schema_block */
+    struct vec entries;    /* of struct schema_entry *, as they were added */
+    struct strmap unloaded; /* directive name -> str *, the module that would bring it */
 };
 
 void schema_init(struct schema *schema, struct arena *arena);
@@ -49,6 +53,8 @@ const char *schema_add(struct schema *schema, const struct owner *owner);
 bool schema_add_block(struct schema *schema, struct schema_block block);
 const struct schema_entry *schema_find(const struct schema *schema, str name, uint32_t scope); /* scope 0: any */
 const struct schema_block *schema_find_block(const struct schema *schema, str name);
+/* Tells of a directive whose module is not loaded, so that a message can say so. False without memory. */
+bool schema_know(struct schema *schema, str directive, str module);
 str schema_nearest(const struct schema *schema, str name, uint32_t scope); /* for "did you mean" */
 void schema_print_manual(const struct schema *schema, const struct owner *owner, FILE *out); /* Markdown, one owner */
 

@@ -11,7 +11,7 @@
 #include "base/diag.h"
 
 struct source { /* one file */
-    struct source *next;
+    struct source *next, *prev;
     str path; /* as given, or joined with the including file's folder */
     str text;
     uint64_t hash; /* of the text */
@@ -25,6 +25,7 @@ struct word {
     str value;             /* what stands behind '='; quotes removed */
     enum word_quote quote; /* of the word, or of the value when there is a key */
     uint32_t line, column, length; /* in the source, quotes included */
+    uint32_t line_at;              /* where its line begins in the source's text */
 };
 
 struct statement {
@@ -34,6 +35,7 @@ struct statement {
     struct word *args;
     uint32_t arg_count;
     bool has_block;
+    uint32_t depth; /* blocks around it */
     struct statement *children;
     str comment; /* the comment lines right above it, as written, or empty */
     struct statement *outer;
@@ -55,5 +57,11 @@ bool tree_parse(struct tree *tree, str path, str text, struct arena *arena, stru
 
 struct place statement_place(const struct statement *statement); /* of the name */
 struct place word_place(const struct statement *statement, const struct word *word);
+struct place word_end_place(const struct statement *statement, const struct word *word); /* just behind it */
+/* The place of a line and column read earlier, with its text when `near` and that file belong to one tree. */
+struct place source_place(const struct source *near, str file, uint32_t line, uint32_t column);
+
+/* What a word means where no template is asked for: the value if it has a key, else the text; with \$ decoded. */
+str word_plain(const struct word *word, struct arena *arena);
 
 #endif
