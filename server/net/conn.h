@@ -11,7 +11,7 @@
  *          transport's). On a plain connection a failed write does not forbid reading what had come before, so that an
  *          early answer is still got.
  * Note:    after a short read no further one is tried before the next edge. An RST that came together with the last
- *          data is then first seen by a write, or by a read after can_read was set by hand, as an owner's deadline may do.
+ *          data is then first seen by a write, or by a read after can_read was set by hand (an owner's deadline may).
  *          TCP_NODELAY is set by conn_connect and, for accepted sockets, inherited from the listener. */
 #ifndef NET_CONN_H
 #define NET_CONN_H

@@ -101,7 +101,7 @@ static bool concerns_one_connection(int why)
     }
 }
 
-/* An accept that finds nothing is a wasted call: tried are as many as came last time, or twice as many after success. */
+/* An accept that finds nothing is a wasted call: tried are as many as came last time, then twice as many. */
 static void learn_batch(struct listener *listener, unsigned accepted, bool ran_dry)
 {
     if (ran_dry)
