@@ -93,7 +93,7 @@ const char *authority_parse(str authority, struct arena *arena, str *host, uint1
     return NULL;
 }
 
-/* -- URLs of the configuration ------------------------------------------------------------------------------------------ */
+/* -- URLs of the configuration ------------------------------------------------------------------------------------- */
 
 enum { SOCKET_PATH_MOST = 107 }; /* sun_path with its NUL */
 

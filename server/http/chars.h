@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* chars.h: what a byte may be in HTTP and URI grammar: one table, one bit a class; and the search for the end of a line.
+/* chars.h: what a byte may be in HTTP and URI grammar: one table, one bit a class; and two searches.
  *
  * Shape:   char_classes[byte] & CHAR_x. A byte may be in several classes.
  * Source:  RFC 9110 5.6.2 (token), 5.6.4 (quoted-string), 5.5 (field-value); RFC 3986 2.2, 2.3, 3.2.2, 3.3. */

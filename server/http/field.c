@@ -189,13 +189,25 @@ bool fields_copy(struct fields *to, const struct fields *from, struct arena *are
     return true;
 }
 
-#define BIT(id) (UINT64_C(1) << FIELD_##id)
-static const uint64_t hop_by_hop = BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) | BIT(TE) | BIT(TRAILER) |
-                                   BIT(TRANSFER_ENCODING) | BIT(UPGRADE) | BIT(HTTP2_SETTINGS);
-#undef BIT
+static bool is_hop_by_hop(enum field_id id)
+{
+    switch (id) {
+    case FIELD_CONNECTION:
+    case FIELD_KEEP_ALIVE:
+    case FIELD_PROXY_CONNECTION:
+    case FIELD_TE:
+    case FIELD_TRAILER:
+    case FIELD_TRANSFER_ENCODING:
+    case FIELD_UPGRADE:
+    case FIELD_HTTP2_SETTINGS:
+        return true;
+    default:
+        return false;
+    }
+}
 
-/* Marks what one Connection value names, by taking the name away. Names that this server knows are never touched: those that
- * are hop-by-hop go anyway, the others are meant for all recipients and may not be named (RFC 9110 7.6.1). */
+/* Marks what one Connection value names, by taking the name away. Names that this server knows are never touched: those
+ * that are hop-by-hop go anyway, the others are meant for all recipients and may not be named (RFC 9110 7.6.1). */
 static void mark_named(struct fields *fields, str rest)
 {
     str option;
@@ -223,7 +235,7 @@ void fields_remove_hop_by_hop(struct fields *fields)
     for (uint32_t i = 0; i < fields->count; i++) {
         const struct field *field = &fields->items[i];
 
-        if (field->name.n == 0 || (hop_by_hop >> field->id & 1))
+        if (field->name.n == 0 || is_hop_by_hop(field->id))
             continue;
         if (kept != i)
             fields->items[kept] = *field;

@@ -5,9 +5,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* A known name, ready to be compared eight bytes at a time without case: (received | mask) == lower. The mask is 0x20 under
- * letters and 0 elsewhere, so nothing but the two cases of a letter compares equal. */
-enum { LONGEST = 32, SLOTS = 256, SLOT_BITS = 8, TRIES_MOST = 10000000 };
+/* A known name, ready to be compared eight bytes at a time without case: (received | mask) == lower. The mask is 0x20
+ * under letters and 0 elsewhere, so nothing but the two cases of a letter compares equal. */
+enum { LONGEST = 32, SLOTS = 512, SLOT_BITS = 9, TRIES_MOST = 10000000 };
 
 struct name {
     char lower[LONGEST], mask[LONGEST];
@@ -23,7 +23,7 @@ static struct name names[FIELD_COUNT] = {
 static uint8_t slots[SLOTS]; /* enum field_id, 0: empty */
 static uint32_t multiplier;
 
-_Static_assert(FIELD_COUNT <= 64, "sets of ids are kept in 64 bits");
+_Static_assert(FIELD_COUNT <= 128, "a fuller table takes too long to be found");
 
 static inline uint32_t slot_of(const char *p, size_t n, uint32_t factor)
 {
@@ -47,8 +47,8 @@ static bool fill_slots(uint32_t factor)
     return true;
 }
 
-/* Before main(): finds a multiplier under which no two names share a slot. The list of names thus needs no care beyond length
- * and four characters telling them apart. */
+/* Before main(): finds a multiplier under which no two names share a slot. The list of names thus needs no care beyond
+ * length and four characters telling them apart. */
 __attribute__((constructor)) static void build_slots(void)
 {
     uint32_t factor = 0x9e3779b1u;
@@ -108,7 +108,9 @@ enum field_id field_intern(str name)
     if (name.n < 2 || name.n > LONGEST)
         return FIELD_OTHER;
     id = (enum field_id)slots[slot_of(name.p, name.n, multiplier)];
-    return id != FIELD_OTHER && names[id].canonical.n == name.n && name_is(&names[id], name.p, name.n) ? id : FIELD_OTHER;
+    if (id == FIELD_OTHER || names[id].canonical.n != name.n || !name_is(&names[id], name.p, name.n))
+        return FIELD_OTHER;
+    return id;
 }
 
 str field_name(enum field_id id)

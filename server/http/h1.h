@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* h1.h: HTTP/1.1 messages: bytes in, events out; strict, so that no two parsers can read one message differently.
  *
- * Shape:   a head is searched for its end as bytes arrive (h1_scan), then parsed in one piece; names and values are slices of the
- *          buffer, which must stay put as long as they are used. Bodies are framed by h1_body, chunk by chunk.
+ * Shape:   a head is searched for its end as bytes arrive (h1_scan), then parsed in one piece; names and values are
+ *          slices of the buffer, which must stay put as long as they are used. Bodies are framed by h1_body, chunk by
+ *          chunk.
  * Units:   bytes.
- * Errors:  struct h1_error: the status to answer with (requests) and a static reason; a response's errors carry 502. h1_scan and
- *          h1_body cannot know whose bytes they see: for a response their status stands for 502. 500: out of memory.
- *          After H1_BAD the output holds what was understood up to there (for the log); the fields likewise.
+ * Errors:  struct h1_error: the status to answer with (requests) and a static reason; a response's errors carry 502.
+ *          h1_scan and h1_body cannot know whose bytes they see: for a response their status stands for 502. 500: out
+ *          of memory. After H1_BAD the output holds what was understood up to there (for the log); the fields likewise.
  * Source:  RFC 9112 2-7, RFC 9110 5, 6, 8.6, 10.1.1. */
 #ifndef HTTP_H1_H
 #define HTTP_H1_H
@@ -23,14 +24,15 @@ struct h1_error {
 enum h1_rc { H1_MORE, H1_DONE, H1_BAD };
 
 struct h1_limits {
-    uint32_t head_bytes; /* max_header_size: request line and fields; longer: 431 (414 when the request line alone is) */
+    uint32_t head_bytes; /* max_header_size: start line and fields; longer: 431 (414 when the start line alone is) */
     uint32_t fields;     /* max_headers */
 };
 
-/* -- heads ---------------------------------------------------------------------------------------------------------- */
+/* -- heads --------------------------------------------------------------------------------------------------------- */
 
-/* Looks for the end of a head (CRLF CRLF), going on where it stopped. Refuses bare LF, bare CR, NUL and other control characters as
- * soon as they are seen. p is where the head begins, in every call; head_bytes counts the final empty line too. */
+/* Looks for the end of a head (CRLF CRLF), going on where it stopped. Refuses bare LF, bare CR, NUL and other control
+ * characters as soon as they are seen. p is where the head begins, in every call; head_bytes counts the final empty
+ * line too. */
 struct h1_scan {
     uint32_t seen;       /* bytes looked at so far */
     uint32_t line_start; /* offset of the line that is being read */
@@ -55,15 +57,17 @@ struct h1_request {
     str upgrade; /* the Upgrade field, only when Connection names it, in HTTP/1.1 */
 };
 
-/* head: exactly what h1_scan delimited (one leading CRLF already dropped by the caller with h1_skip_empty_line). fields must be empty
- * and live in the arena. H1_DONE or H1_BAD. Refuses with 400 what section 3.2, 5, 6.3 call for (missing or several Host, both framings,
- * differing Content-Length, Transfer-Encoding other than one final chunked, Transfer-Encoding in HTTP/1.0, obs-fold, white space before a
- * colon, Host that differs from an absolute form is replaced by it), 501 for unknown transfer codings, 505 for other major versions.
- * CONNECT: 501. Equal Content-Length values repeated or listed are also refused. 417 for expectations other than 100-continue.
- * An absolute form's authority stands in the fields as Host afterwards; in OPTIONS without path it becomes the asterisk form. */
+/* head: exactly what h1_scan delimited (one leading CRLF already dropped by the caller with h1_skip_empty_line). fields
+ * must be empty and live in the arena. H1_DONE or H1_BAD. Refuses with 400 what section 3.2, 5, 6.3 call for (missing
+ * or several Host, both framings, differing Content-Length, Transfer-Encoding other than one final chunked,
+ * Transfer-Encoding in HTTP/1.0, obs-fold, white space before a colon, Host that differs from an absolute form is
+ * replaced by it), 501 for unknown transfer codings, 505 for other major versions. CONNECT: 501. Equal Content-Length
+ * values repeated or listed are also refused. 417 for expectations other than 100-continue. An absolute form's
+ * authority stands in the fields as Host afterwards; in OPTIONS without path it becomes the asterisk form. */
 enum h1_rc h1_parse_request(str head, const struct h1_limits *limits, struct arena *arena, struct fields *fields,
                             struct h1_request *out, struct h1_error *error);
-size_t h1_skip_empty_line(const char *p, size_t n, bool *need_more); /* 2 when p begins with CRLF; need_more when p is just CR */
+/* 2 when p begins with CRLF, else 0; need_more when p is just CR */
+size_t h1_skip_empty_line(const char *p, size_t n, bool *need_more);
 
 struct h1_response {
     int status; /* 100 to 599 */
@@ -75,12 +79,12 @@ struct h1_response {
     bool keep_alive;
     str upgrade; /* in a 101 */
 };
-/* to_head: the request was HEAD. 1xx, 204, 304 and answers to HEAD have no body whatever they say (a 1xx or 204 that announces
- * one all the same is not keep_alive). */
-enum h1_rc h1_parse_response(str head, const struct h1_limits *limits, bool to_head, struct arena *arena, struct fields *fields,
-                             struct h1_response *out, struct h1_error *error);
+/* to_head: the request was HEAD. 1xx, 204, 304 and answers to HEAD have no body whatever they say (a 1xx or 204 that
+ * announces one all the same is not keep_alive). */
+enum h1_rc h1_parse_response(str head, const struct h1_limits *limits, bool to_head, struct arena *arena,
+                             struct fields *fields, struct h1_response *out, struct h1_error *error);
 
-/* -- bodies --------------------------------------------------------------------------------------------------------- */
+/* -- bodies -------------------------------------------------------------------------------------------------------- */
 
 struct h1_body {
     enum body_kind kind;
@@ -100,18 +104,20 @@ enum h1_event { H1_BODY_MORE, H1_BODY_DATA, H1_BODY_END, H1_BODY_BAD };
 
 void h1_body_init(struct h1_body *body, enum body_kind kind, uint64_t content_length, const struct h1_limits *limits,
                   struct arena *arena, struct fields *trailers);
-/* Looks at n bytes at p, says how many were used up (framing and content), and for H1_BODY_DATA which of them are content (a slice of p).
- * Call again with the rest, even when that is nothing: BODY_LENGTH says END only after its last DATA. BODY_UNTIL_CLOSE never ends
- * by itself. used never counts bytes behind the message. Trailer fields that carry framing, routing, identity or hop-by-hop
- * meaning (Content-Length, Transfer-Encoding, Host, Connection, Authorization, Cookie, Set-Cookie, Content-*, X-Forwarded-*, ...) are
- * dropped. */
-enum h1_event h1_body_feed(struct h1_body *body, const char *p, size_t n, size_t *used, str *data, struct h1_error *error);
+/* Looks at n bytes at p, says how many were used up (framing and content), and for H1_BODY_DATA which of them are
+ * content (a slice of p). Call again with the rest, even when that is nothing: BODY_LENGTH says END only after its last
+ * DATA. BODY_UNTIL_CLOSE never ends by itself. used never counts bytes behind the message. Trailer fields that carry
+ * framing, routing, identity or hop-by-hop meaning (Content-Length, Transfer-Encoding, Host, Connection, Authorization,
+ * Cookie, Set-Cookie, Content-*, X-Forwarded-*, ...) are dropped. */
+enum h1_event h1_body_feed(struct h1_body *body, const char *p, size_t n, size_t *used, str *data,
+                           struct h1_error *error);
 
-/* -- writing -------------------------------------------------------------------------------------------------------- */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
-/* "GET path HTTP/1.1" CRLF, fields as given, CRLF. Nothing is added: the caller has set Host, framing and Connection. */
+/* "GET path HTTP/1.1" CRLF, fields as given, CRLF. Nothing is added: the caller sets Host, framing, Connection. */
 void h1_put_request(struct out *out, str method, str path, str query, bool has_query, const struct fields *fields);
-void h1_put_response(struct out *out, int status, str reason, const struct fields *fields); /* "HTTP/1.1 200 OK" ... CRLF CRLF */
+/* "HTTP/1.1 200 OK" CRLF, fields as given, CRLF */
+void h1_put_response(struct out *out, int status, str reason, const struct fields *fields);
 size_t h1_fields_size(const struct fields *fields); /* bytes that the fields take on the wire */
 size_t h1_put_chunk_head(char out[18], uint64_t n); /* hex size and CRLF; how many bytes */
 void h1_put_trailers(struct out *out, const struct fields *trailers); /* the last chunk, trailers and the empty line */

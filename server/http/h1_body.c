@@ -209,7 +209,8 @@ static enum h1_event feed_chunked(struct h1_body *body, const char *p, size_t n,
     return body->state == END ? H1_BODY_END : H1_BODY_MORE;
 }
 
-enum h1_event h1_body_feed(struct h1_body *body, const char *p, size_t n, size_t *used, str *data, struct h1_error *error)
+enum h1_event h1_body_feed(struct h1_body *body, const char *p, size_t n, size_t *used, str *data,
+                           struct h1_error *error)
 {
     *used = 0;
     switch (body->kind) {

@@ -119,7 +119,8 @@ bool h1_read_fields(const char *p, const char *end, uint32_t most, struct fields
     return true;
 }
 
-/* Anything but one final "chunked": 501 for codings that may well exist, 400 for framing that could be read in two ways. */
+/* Anything but one final "chunked": 501 for codings that may well exist, 400 for framing that could be read in two
+ * ways. */
 static bool refuse_coding(str value, struct h1_error *error)
 {
     str rest = value, coding;

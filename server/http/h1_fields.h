@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* h1_fields.h: field lines on the wire, and what those of them say that frame a message: shared by requests, responses, trailers.
+/* h1_fields.h: field lines on the wire, and what those that frame a message say.
  *
  * Owner:   everything is a slice of the bytes that are parsed.
  * Errors:  a static reason and the status to answer a request with.

@@ -77,8 +77,8 @@ static str without_empty_port(str authority)
 }
 
 /* RFC 9112 3.2, 3.2.2; RFC 9110 7.2. */
-static bool read_host(struct h1_request *out, const struct head_facts *facts, struct arena *arena, struct fields *fields,
-                      struct h1_error *error)
+static bool read_host(struct h1_request *out, const struct head_facts *facts, struct arena *arena,
+                      struct fields *fields, struct h1_error *error)
 {
     const char *why;
 

@@ -2,7 +2,8 @@
 #include "http/media.h"
 #include "http/field.h"
 
-/* How closely an element of the list names what is asked for; a closer one decides, whatever its weight (RFC 9110 12.5.1). */
+/* How closely an element of the list names what is asked for; a closer one decides, whatever its weight (RFC 9110
+ * 12.5.1). */
 enum closeness { NOT_NAMED, BY_STAR, BY_TYPE, BY_NAME_AND_PARAMETERS, BY_NAME };
 
 struct verdict {

@@ -6,7 +6,8 @@
 
 #include "base/str.h"
 
-/* The weight (0..1000) that an Accept-style list gives to name; -1 when it is not named, nor covered by * (or type/ * for media). */
+/* The weight (0..1000) that an Accept-style list gives to name; -1 when it is not named, nor covered by * (or type/ *
+ * for media). */
 int quality_of(str list, str name);
 bool accepts_json_over_html(str accept); /* for our own error pages */
 

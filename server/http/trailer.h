@@ -6,8 +6,8 @@
 
 #include "http/field.h"
 
-/* Framing, routing, identity, request modifiers, controls, content format; any spelling that a CGI-style origin would take for
- * such a name ("_" for "-") too. */
+/* Framing, routing, identity, request modifiers, controls, content format; any spelling that a CGI-style origin would
+ * take for such a name ("_" for "-") too. */
 bool trailer_is_forbidden(enum field_id id, str name);
 
 #endif

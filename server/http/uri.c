@@ -15,7 +15,7 @@ static size_t put_escape(char *to, uint8_t byte)
     return 3;
 }
 
-/* -- paths ---------------------------------------------------------------------------------------------------------- */
+/* -- paths --------------------------------------------------------------------------------------------------------- */
 
 static bool is_upper_hex(char c)
 {
@@ -161,7 +161,7 @@ const char *uri_normalize_path(str raw, struct arena *arena, str *path, str *mat
     return NULL;
 }
 
-/* -- targets -------------------------------------------------------------------------------------------------------- */
+/* -- targets ------------------------------------------------------------------------------------------------------- */
 
 static const char *parse_path_and_query(str s, struct arena *arena, struct uri *out)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fuzz_chunked.c: chunked bodies. Input: how many cuts, that many lengths of pieces, then the bytes of a body.
- * Holds:   content, trailers, end and error are the same however the bytes arrive; written out as one chunk and read again
- *          they are the same once more. */
+ * Holds:   content, trailers, end and error are the same however the bytes arrive; written out as one chunk and read
+ *          again they are the same once more. */
 #include "http/h1.h"
 
 #include <stdlib.h>

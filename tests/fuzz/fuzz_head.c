@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fuzz_head.c: request heads. Input: one byte that says how the rest is cut, then the bytes of a head.
- * Holds:   the scan finds the same end or error however the bytes arrive; what is accepted is clean, and written out and read
- *          again it is the same request. */
+ * Holds:   the scan finds the same end or error however the bytes arrive; what is accepted is clean, and written out
+ *          and read again it is the same request. */
 #include "http/h1.h"
 #include "http/media.h"
 

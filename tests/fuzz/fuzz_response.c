@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fuzz_response.c: response heads. Input: one byte (its lowest bit: the answer is to HEAD), then the bytes of a head.
- * Holds:   what is accepted is clean, its framing follows from its status, and written out and read again it is the same. */
+ * Holds:   what is accepted is clean, its framing follows from its status, and written out and read again it is the
+ *          same. */
 #include "http/h1.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fuzz_uri.c: request targets, authorities and URLs. Input: the bytes of one.
- * Holds:   the normal form holds no dot segment, no needless escape and no byte that a path may not hold, and is its own normal
- *          form; the same for hosts. */
+ * Holds:   the normal form holds no dot segment, no needless escape and no byte that a path may not hold, and is its
+ *          own normal form; the same for hosts. */
 #include "http/media.h"
 #include "http/uri.h"
 

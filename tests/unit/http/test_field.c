@@ -319,7 +319,8 @@ static void tokens_are_found_in_any_field_and_case(void **state)
     assert_false(fields_has_token(&fields, FIELD_CONNECTION, S("up")));
 }
 
-/* RFC 9110 7.6.1: what Connection names goes, with the fixed names; a client cannot have end-to-end fields dropped this way. */
+/* RFC 9110 7.6.1: what Connection names goes, with the fixed names; a client cannot have end-to-end fields dropped this
+ * way. */
 static void hop_by_hop_fields_are_removed(void **state)
 {
     static const struct {

@@ -78,8 +78,9 @@ static void run(enum body_kind kind, uint64_t length, str text, size_t first, si
     }
     result->received = body.received;
     for (uint32_t i = 0; i < trailers.count; i++)
-        written += (size_t)snprintf(result->trailers + written, sizeof result->trailers - written, STR_FMT "=" STR_FMT " ",
-                                    STR_ARG(trailers.items[i].name), STR_ARG(trailers.items[i].value));
+        written += (size_t)snprintf(result->trailers + written, sizeof result->trailers - written,
+                                    STR_FMT "=" STR_FMT " ", STR_ARG(trailers.items[i].name),
+                                    STR_ARG(trailers.items[i].value));
     arena_destroy(arena);
 }
 
@@ -163,14 +164,16 @@ static const struct row {
     { TEXT("0\r\nA:\r\nContent-Digest: x\r\n\r\n"), H1_BODY_END, 0, "", "A= Content-Digest=x ", 0 },
     /* those that somebody has acted on already are dropped */
     { TEXT("0\r\nContent-Length: 5\r\nA: 1\r\nTransfer-Encoding: chunked\r\n\r\n"), H1_BODY_END, 0, "", "A=1 ", 0 },
-    { TEXT("0\r\nHost: b\r\nconnection: A\r\nAUTHORIZATION: x\r\nCookie: y\r\nA: 1\r\n\r\n"), H1_BODY_END, 0, "", "A=1 ", 0 },
-    { TEXT("0\r\nSet-Cookie: x\r\nContent-Type: a/b\r\nContent-Foo: x\r\nX-Forwarded-For: 1\r\n\r\n"), H1_BODY_END, 0, "", "",
-      0 },
-    { TEXT("0\r\nX-Forwarded-User: x\r\nX-Real-IP: 1\r\nForwarded: for=a\r\nProxy-Foo: 1\r\n\r\n"), H1_BODY_END, 0, "", "", 0 },
-    { TEXT("0\r\nX_Forwarded_For: x\r\nTransfer_Encoding: y\r\ncontent_length: 1\r\nRemote-User: z\r\n\r\n"), H1_BODY_END, 0,
+    { TEXT("0\r\nHost: b\r\nconnection: A\r\nAUTHORIZATION: x\r\nCookie: y\r\nA: 1\r\n\r\n"), H1_BODY_END, 0, "",
+      "A=1 ", 0 },
+    { TEXT("0\r\nSet-Cookie: x\r\nContent-Type: a/b\r\nContent-Foo: x\r\nX-Forwarded-For: 1\r\n\r\n"), H1_BODY_END, 0,
       "", "", 0 },
-    { TEXT("0\r\nIf-Foo: x\r\nSec-Foo: y\r\nMax-Forwards: 1\r\nX-Auth-User: z\r\nA: 1\r\n\r\n"), H1_BODY_END, 0, "", "A=1 ",
-      0 },
+    { TEXT("0\r\nX-Forwarded-User: x\r\nX-Real-IP: 1\r\nForwarded: for=a\r\nProxy-Foo: 1\r\n\r\n"), H1_BODY_END, 0, "",
+      "", 0 },
+    { TEXT("0\r\nX_Forwarded_For: x\r\nTransfer_Encoding: y\r\ncontent_length: 1\r\nRemote-User: z\r\n\r\n"), H1_BODY_END,
+      0, "", "", 0 },
+    { TEXT("0\r\nIf-Foo: x\r\nSec-Foo: y\r\nMax-Forwards: 1\r\nX-Auth-User: z\r\nA: 1\r\n\r\n"), H1_BODY_END, 0,
+      "", "A=1 ", 0 },
     { TEXT("0\r\nA : 1\r\n\r\n"), H1_BODY_BAD, 400, NULL, NULL, 0 },
     { TEXT("0\r\n A: 1\r\n\r\n"), H1_BODY_BAD, 400, NULL, NULL, 0 },
     { TEXT("0\r\nA: 1\r\n 2\r\n\r\n"), H1_BODY_BAD, 400, NULL, NULL, 0 },
@@ -189,8 +192,8 @@ static const struct row {
 static void check(const struct row *row, const struct result *result, size_t first, size_t step)
 {
     if (result->event != row->event || (row->event == H1_BODY_BAD && result->error.status != row->status))
-        fail_msg("row %zu at %zu by %zu: event %d (%s): " STR_FMT, (size_t)(row - rows), first, step, (int)result->event,
-                 result->error.why ? result->error.why : "", STR_ARG(row->in));
+        fail_msg("row %zu at %zu by %zu: event %d (%s): " STR_FMT, (size_t)(row - rows), first, step,
+                 (int)result->event, result->error.why ? result->error.why : "", STR_ARG(row->in));
     if (row->event == H1_BODY_BAD)
         return;
     assert_int_equal(result->content_bytes, strlen(row->content));

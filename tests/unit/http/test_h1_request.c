@@ -197,7 +197,8 @@ static const struct row {
       "POST / 1.1 a length=1 keep continue Content-Length=1 Expect=100-Continue" },
     { TEXT(POST "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n" END), 0,
       "POST / 1.1 a chunked keep continue Transfer-Encoding=chunked Expect=100-continue" },
-    { TEXT(GET "Expect: 100-continue\r\n" END), 0, "GET / 1.1 a none keep Expect=100-continue" }, /* nothing to wait for */
+    /* nothing to wait for */
+    { TEXT(GET "Expect: 100-continue\r\n" END), 0, "GET / 1.1 a none keep Expect=100-continue" },
     { TEXT(POST "Content-Length: 0\r\nExpect: 100-continue\r\n" END), 0,
       "POST / 1.1 a length=0 keep Content-Length=0 Expect=100-continue" },
     { TEXT(POST0 "Content-Length: 1\r\nExpect: 100-continue\r\n" END), 0,
@@ -252,7 +253,8 @@ static const char *render(const struct h1_request *request, const struct fields 
     return text;
 }
 
-/* Scans the first `first` bytes, then all, then one byte more at a time; returns the status, 0 when the head was found. */
+/* Scans the first `first` bytes, then all, then one byte more at a time; returns the status, 0 when the head was found.
+ * */
 static int scan_split(str text, size_t first, size_t step, size_t *head_bytes, struct h1_error *error)
 {
     struct h1_scan scan = { 0 };
@@ -311,8 +313,8 @@ static void check(const struct row *row)
         assert_int_equal(error.status, 400);
     }
     if (status != row->status)
-        fail_msg("row %zu: %d (%s) in place of %d: " STR_FMT, (size_t)(row - rows), status, error.why ? error.why : "scan",
-                 row->status, STR_ARG(row->head));
+        fail_msg("row %zu: %d (%s) in place of %d: " STR_FMT, (size_t)(row - rows), status,
+                 error.why ? error.why : "scan", row->status, STR_ARG(row->head));
     if (status == 0 && strcmp(render(&request, &fields), row->says) != 0)
         fail_msg("row %zu: \"%s\" is not \"%s\"", (size_t)(row - rows), render(&request, &fields), row->says);
     arena_destroy(arena);

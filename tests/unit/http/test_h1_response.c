@@ -159,7 +159,8 @@ static void check(const struct row *row)
         assert_int_equal(h1_parse_response(text, &limits, row->to_head, arena, &fields, &response, &error), H1_BAD);
     }
     if ((rc == H1_DONE) != (row->says != NULL))
-        fail_msg("row %zu: %s: " STR_FMT, (size_t)(row - rows), error.why ? error.why : "not refused", STR_ARG(row->head));
+        fail_msg("row %zu: %s: " STR_FMT, (size_t)(row - rows), error.why ? error.why : "not refused",
+                 STR_ARG(row->head));
     if (row->says && strcmp(render(&response), row->says) != 0)
         fail_msg("row %zu: \"%s\" is not \"%s\"", (size_t)(row - rows), render(&response), row->says);
     arena_destroy(arena);
@@ -182,7 +183,8 @@ static void without_memory_it_is_refused(void **state)
     (void)state;
     fields_init(&fields, arena);
     mem_fail_after(0);
-    assert_int_equal(h1_parse_response(S(OK "A: b\r\n" END), &limits, false, arena, &fields, &response, &error), H1_BAD);
+    assert_int_equal(h1_parse_response(S(OK "A: b\r\n" END), &limits, false, arena, &fields, &response, &error),
+                     H1_BAD);
     mem_fail_after(-1);
     assert_int_equal(error.status, 502);
     arena_destroy(arena);
@@ -197,8 +199,8 @@ static void fields_keep_their_order(void **state)
 
     (void)state;
     fields_init(&fields, arena);
-    assert_int_equal(h1_parse_response(S(OK "Set-Cookie: a\r\nX: y\r\nset-cookie: b\r\n" END), &limits, false, arena, &fields,
-                                       &response, &error), H1_DONE);
+    assert_int_equal(h1_parse_response(S(OK "Set-Cookie: a\r\nX: y\r\nset-cookie: b\r\n" END), &limits, false, arena,
+                                       &fields, &response, &error), H1_DONE);
     assert_int_equal(fields.count, 3);
     assert_int_equal(fields.items[0].id, FIELD_SET_COOKIE);
     assert_true(str_equal(fields.items[1].name, S("X")));

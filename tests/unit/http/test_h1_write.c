@@ -117,7 +117,8 @@ static void every_length_is_copied_whole(void **state)
     for (size_t i = 0; i < sizeof value; i++)
         value[i] = (char)('a' + i % 26);
     for (size_t n = 0; n < sizeof value; n++) {
-        size_t length = (size_t)snprintf(expected, sizeof expected, "HTTP/1.1 200 OK\r\nA: %.*s\r\n\r\n", (int)n, value);
+        size_t length = (size_t)snprintf(expected, sizeof expected, "HTTP/1.1 200 OK\r\nA: %.*s\r\n\r\n", (int)n,
+                                         value);
         char *exact = arena_alloc(arena, length);
         struct out out = { .p = exact, .room = length };
 
