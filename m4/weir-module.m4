@@ -20,7 +20,6 @@ m4_ifval([$4],
             [AC_MSG_ERROR([module $1 needs $4 (or configure --without-module-$1)])])
          weir_have="no ($4 not found)"])])],
 [AS_IF([test "$weir_want" = auto], [weir_have=yes])])
-AS_IF([test ! -f "$srcdir/modules/$1/$1.c"], [weir_have="no (source not in this tree)"])
 AM_CONDITIONAL([MODULE_]weir_id, [test "$weir_have" = yes])
 AS_VAR_APPEND([weir_modules], ["
               $1: $weir_have"])
