@@ -161,9 +161,9 @@ def opening():
 
 
 def has_own_header(name):
-    """A source whose first include of ours is a header of its folder is described there."""
-    first = next((target for _, _, quoted, target in includes([name]) if quoted), "")
-    return name.endswith(".c") and first != "" and first.split("/")[:-1] in ([], [name.split("/")[-2]])
+    """A source that includes a header of its folder is described there."""
+    folders = {target.rpartition("/")[0] for _, _, quoted, target in includes([name]) if quoted}
+    return name.endswith(".c") and not folders.isdisjoint({"", name.split("/")[-2]})
 
 
 def lines_fit():
