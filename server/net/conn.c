@@ -230,6 +230,8 @@ static void deliver(struct conn *conn, unsigned ready)
         conn->read_wants_write = false;
         conn->can_read = readable = true;
     }
+    if (conn->read_wants_write)
+        readable = false;
     if (conn->saw_eof && readable)
         readable = !conn->read_broken && is_reset_after_eof(conn);
     if (readable && !call(conn, conn->calls->on_readable))
@@ -242,9 +244,9 @@ static void on_edge(struct io *io, unsigned ready)
     struct conn *conn = list_entry(io, struct conn, io);
     if (ready & IO_CLOSED)
         conn->peer_closed = true;
-    if (ready & (IO_READ | IO_CLOSED))
+    if (ready & (IO_READ | IO_CLOSED) && !conn->read_wants_write) /* crossed ones wait for the other edge */
         conn->can_read = true;
-    if (ready & IO_WRITE && conn->state != CONN_CONNECTING)
+    if (ready & IO_WRITE && !conn->write_wants_read && conn->state != CONN_CONNECTING)
         conn->can_write = true;
 
     switch (conn->state) {
