@@ -145,7 +145,7 @@ void request_body(struct weir_req *r, struct chain *chain, bool end)
     }
     if (r->wait_body && !r->suspension)
         request_run(r);
-    else if (r->origin && !r->origin_abandoned && r->up.is_open)
+    else if (r->origin_started && !r->origin_abandoned)
         r->origin->more_body(r);
 }
 
@@ -163,7 +163,7 @@ void request_drained(struct weir_req *r)
         return;
     body_run(&r->down, false);
     response_pump(r);
-    if (!r->ending && r->origin && !r->origin_abandoned && body_room(&r->down) > 0)
+    if (!r->ending && r->origin_started && !r->origin_abandoned && body_room(&r->down) > 0)
         r->origin->more_room(r);
 }
 
@@ -202,7 +202,8 @@ void request_abandon_origin(struct weir_req *r)
     if (!r->origin || r->origin_abandoned)
         return;
     r->origin_abandoned = true;
-    r->origin->abandon(r);
+    if (r->origin_started)
+        r->origin->abandon(r);
 }
 
 void request_forget_suspension(struct weir_req *r)

@@ -36,7 +36,7 @@ struct origin_calls {
     void (*start)(struct weir_req *r);     /* head is ready, r->up may hold bytes or its end already */
     void (*more_body)(struct weir_req *r); /* r->up.out has bytes or has ended; also in a tunnel */
     void (*more_room)(struct weir_req *r); /* r->down has room (again); in PHASE_TUNNEL: both ways are raw now */
-    void (*abandon)(struct weir_req *r);   /* the request ends or is answered otherwise: let go of everything now; always called once */
+    void (*abandon)(struct weir_req *r);   /* the request ends or is answered otherwise: let go of everything now; called once behind start */
 };
 
 enum request_phase {
@@ -120,7 +120,7 @@ struct weir_req {
     struct fields up_fields; /* the head that goes upstream, while UP_HEAD runs */
     const struct origin_calls *origin;
     void *origin_data;
-    bool origin_abandoned;
+    bool origin_started, origin_abandoned;
 
     uint8_t *ctx;  /* all modules' request contexts */
     str *cached;   /* variables by index; p NULL: not asked yet */

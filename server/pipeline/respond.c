@@ -134,7 +134,7 @@ static void start_tunnel(struct weir_req *r)
         ways[i]->in_end = ways[i]->out_end = false;
     }
     r->codec->tunnel(r);
-    if (!r->ending && r->origin && !r->origin_abandoned)
+    if (!r->ending && r->origin_started && !r->origin_abandoned)
         r->origin->more_room(r);
 }
 
@@ -167,7 +167,7 @@ void response_begin(struct weir_req *r)
     if (!r->from_origin || r->rsp_no_content)
         body_push(&r->down, &r->reply, true, false);
     response_pump(r);
-    if (!r->ending && r->from_origin && !r->origin_abandoned && !r->down.in_end)
+    if (!r->ending && r->from_origin && r->origin_started && !r->origin_abandoned && !r->down.in_end)
         r->origin->more_room(r);
 }
 

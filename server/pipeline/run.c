@@ -185,6 +185,7 @@ static enum move start_origin(struct weir_req *r)
         return take_reply(r);
     }
     r->running = false; /* the origin may answer at once */
+    r->origin_started = true;
     r->origin->start(r);
     return MOVE_WAIT;
 }

@@ -55,10 +55,11 @@ struct pipeline_worker {
     struct arena *spare_arenas[32]; /* recycled request memory */
     unsigned spare_count;
     struct suspensions *suspensions;
+    struct deferred finish;         /* pipeline_worker_down's last part */
     uint64_t requests_total, accepted_total; /* figures */
 };
 struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index); /* before the first accept; runs thread_up of modules */
-void pipeline_worker_down(struct pipeline_worker *pw);
+void pipeline_worker_down(struct pipeline_worker *pw); /* closes all sessions; thread_down and the rest at the end of the turn */
 struct pipeline_worker *pipeline_worker_self(void); /* NULL on threads that are no pipeline worker */
 
 void session_accept(const struct listen_point *point, int fd, const struct addr *peer); /* takes fd */

@@ -38,19 +38,28 @@ struct snapshot {
     const struct scope *(*tls_site)(const struct snapshot *snapshot, const struct listen_point *point, str server_name);
     bool (*is_tls)(const struct snapshot *snapshot, const struct listen_point *point);
     const struct weir_transport *tls; /* the transport named "tls"; NULL: none loaded */
+    void (*leave)(struct snapshot *snapshot); /* on each worker, when it has let go; may be NULL */
     void (*drop)(struct snapshot *snapshot); /* frees everything, the arena last; main thread */
 
     int64_t *refs;            /* per worker */
     unsigned workers_holding; /* main thread: how many have not let go */
     struct snapshot *older;   /* main thread: still waiting to go */
+    uint64_t sequence;        /* order of publishing */
+    struct snapshot_mail *mail; /* per worker */
 };
 
 void snapshots_init(struct worker *main, unsigned worker_count); /* once, before the first publish */
-void snapshot_publish(struct snapshot *snapshot, struct worker *const *workers); /* main: new requests get it from now on */
+void snapshots_finish(void); /* main, after the last worker was destroyed: frees all that are left */
+/* main: new requests get it from now on; takes it over. False without memory: nothing has changed, and it is still the caller's. */
+bool snapshot_publish(struct snapshot *snapshot, struct worker *const *workers);
 struct snapshot *snapshot_newest(void);                          /* main thread's view */
 unsigned snapshots_alive(void);                                  /* how many are not yet freed: for status and tests */
 
-struct snapshot *snapshot_current(void);          /* worker: borrowed, this turn */
+struct pipeline_worker;
+void snapshot_worker_up(struct pipeline_worker *pw);   /* before its first turn: takes the newest at once, for the first accept */
+void snapshot_worker_down(struct pipeline_worker *pw); /* lets go of pw->current; requests have ended */
+
+struct snapshot *snapshot_current(void);          /* worker: borrowed, this turn; NULL before the first */
 struct snapshot *snapshot_take(void);             /* worker: the newest, referenced */
 void snapshot_release(struct snapshot *snapshot); /* worker: the one that took it */
 

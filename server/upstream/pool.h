@@ -66,8 +66,6 @@ void exchange_conn_writable(struct upstream_conn *uc);
 void exchange_conn_ready(struct upstream_conn *uc, bool ok);
 void exchange_conn_due(struct upstream_conn *uc);
 void exchange_resolved(struct exchange *exchange);
-struct list *exchange_waiting_link(struct exchange *exchange);
-struct exchange *exchange_of_waiting(struct list *link);
 
 void upstream_worker_down(void); /* closes and frees all of this worker's */
 uint32_t pools_idle_total(void); /* this worker's idle connections */

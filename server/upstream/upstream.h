@@ -9,6 +9,7 @@
 #include "config/bind.h"
 #include "http/uri.h"
 #include "net/addr.h"
+#include "pipeline/order.h"
 
 #include <weir/upstream.h>
 
@@ -58,6 +59,7 @@ struct upstream_binding {
     unsigned worker_count;
     uint32_t owner_index;               /* of upstream_module in scopes */
     struct weir_upstream *all;          /* grows */
+    struct strmap by_name;              /* blocks by name, URLs by their text */
 };
 
 extern const struct weir_module upstream_module; /* built in: the directives of an upstream block */
@@ -67,6 +69,7 @@ extern const struct weir_module proxy_module;    /* `proxy` */
 struct weir_upstream *upstream_of_block(struct upstream_binding *binding, str name, const struct scope *scope);
 struct weir_upstream *upstream_of_url(struct upstream_binding *binding, str url, struct place place, const struct scope *scope);
 struct weir_upstream *upstream_find(const struct upstream_binding *binding, str name);
-void upstreams_drop(struct weir_upstream *all, struct worker *const *workers); /* main, when their snapshot goes */
+void upstreams_leave(struct weir_upstream *all); /* a worker, when it lets go of their snapshot (snapshot->leave) */
+void upstreams_drop(struct weir_upstream *all);  /* main, when their snapshot goes */
 
 #endif

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "upstream/exchange.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { ADDRESS_MS = 30 * 1000, ADDRESS_RETRY_MS = 1000 };
+
+static void next_server(struct exchange *x);
+static void connect_fresh(struct exchange *x);
+
+static const struct server *server_of(const struct exchange *x)
+{
+    return &x->upstream->servers[x->server];
+}
+
+static struct pool *pool_of(const struct exchange *x)
+{
+    return x->local->pools[x->server];
+}
+
+/* -- ends ---------------------------------------------------------------------------------------------------------------------- */
+
+static void count_out(struct exchange *x, uint32_t outcome)
+{
+    if (!x->counted)
+        return;
+    x->counted = false;
+    x->local->views[x->server].active--;
+    if (x->upstream->balancer->done)
+        x->upstream->balancer->done(x->local->balancer_state, x->upstream->balancer_conf, (uint32_t)x->server, outcome,
+                                    clock_us() - x->started_us);
+}
+
+void exchange_let_go(struct exchange *x)
+{
+    struct upstream_conn *uc = x->uc;
+
+    x->uc = NULL;
+    if (uc)
+        pool_close(uc);
+}
+
+void exchange_fail(struct exchange *x, int status, const char *why)
+{
+    struct weir_req *r = x->r;
+
+    log_warn("upstream %.*s %.*s: %s, request %.*s", STR_ARG(x->upstream->name), STR_ARG(x->server >= 0 ? server_of(x)->name : S("-")), why,
+             STR_ARG(r->id));
+    exchange_let_go(x);
+    count_out(x, status == 504 ? WEIR_OUTCOME_TIMEOUT : WEIR_OUTCOME_BROKEN);
+    x->phase = EXCHANGE_OVER;
+    r->upstream_us = clock_us() - x->started_us;
+    request_origin_failed(r, status, why);
+}
+
+static void give_up_server(struct exchange *x, int status, const char *why)
+{
+    log_warn("upstream %.*s %.*s: %s", STR_ARG(x->upstream->name), STR_ARG(server_of(x)->name), why);
+    exchange_let_go(x);
+    count_out(x, WEIR_OUTCOME_CONNECT);
+    x->failed_status = status;
+    x->failed_why = why;
+    next_server(x);
+}
+
+void exchange_complete(struct exchange *x, bool reusable)
+{
+    struct upstream_conn *uc = x->uc;
+
+    x->uc = NULL;
+    x->phase = EXCHANGE_OVER;
+    x->r->upstream_us = clock_us() - x->started_us;
+    count_out(x, WEIR_OUTCOME_OK);
+    uc->keep = reusable && x->body_done && !x->write_failed;
+    pool_give_back(uc, x->upstream->keepalive, x->upstream->keepalive_timeout);
+}
+
+/* RFC 9110 9.2.2: repeating these has the same effect as doing them once. */
+static bool is_idempotent(str method)
+{
+    static const str methods[] = { { "GET", 3 }, { "HEAD", 4 }, { "OPTIONS", 7 }, { "TRACE", 5 }, { "PUT", 3 }, { "DELETE", 6 } };
+
+    for (unsigned i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (str_equal(method, methods[i]))
+            return true;
+    return false;
+}
+
+/* RFC 9112 9.3.1: a kept connection may be closed by the origin just as we use it; that is no failure of the server. */
+void exchange_conn_broken(struct exchange *x, const char *why)
+{
+    bool repeatable = x->body_taken == 0 && (is_idempotent(x->r->method) || !x->wrote_bytes);
+
+    if (x->reused && !x->got_bytes && repeatable && x->phase == EXCHANGE_HEAD) {
+        exchange_let_go(x);
+        connect_fresh(x);
+        return;
+    }
+    exchange_fail(x, 502, why);
+}
+
+/* -- a connection -------------------------------------------------------------------------------------------------------------- */
+
+static void begin(struct exchange *x, struct upstream_conn *uc, bool reused)
+{
+    x->uc = uc;
+    uc->exchange = x;
+    uc->uses++;
+    x->phase = EXCHANGE_HEAD;
+    x->reused = reused;
+    x->got_bytes = x->wrote_bytes = x->write_failed = x->body_done = false;
+    deadline_set(&uc->deadline, x->r->plan->core->timeout_response);
+    if (!exchange_put_head(x)) {
+        if (x->phase == EXCHANGE_HEAD)
+            exchange_fail(x, 503, "head could not be made");
+        return;
+    }
+    exchange_send_body(x);
+    exchange_write(x);
+}
+
+static void resolve(struct exchange *x);
+
+static void on_resolved(struct resolver_query *query, const struct resolved *result)
+{
+    struct pool *pool = list_entry(query, struct pool, query);
+
+    pool->asking = false;
+    pool->addresses_until = clock_ms() + (result->count ? ADDRESS_MS : ADDRESS_RETRY_MS);
+    if (result->count)
+        pool->addresses = *result;
+    else
+        pool->addresses.why = result->why;
+    for (struct list *link = list_first(&pool->waiting); link; link = list_first(&pool->waiting)) {
+        list_remove(link);
+        exchange_resolved(list_entry(link, struct exchange, waiting));
+    }
+}
+
+static void ask(struct exchange *x, struct pool *pool)
+{
+    if (pool->asking)
+        return;
+    pool->asking = resolver_ask(&pool->query, server_of(x)->host.p, server_of(x)->port, on_resolved);
+}
+
+static void connect_to(struct exchange *x, const struct addr *to)
+{
+    x->phase = EXCHANGE_CONNECTING;
+    x->uc = pool_connect(pool_of(x), to, x);
+    if (!x->uc) {
+        give_up_server(x, 502, "connection refused");
+        return;
+    }
+    deadline_set(&x->uc->deadline, x->r->plan->core->timeout_connect);
+}
+
+static void connect_to_name(struct exchange *x)
+{
+    struct pool *pool = pool_of(x);
+    const struct sockaddr_storage *storage = &pool->addresses.addresses[pool->next_address++ % pool->addresses.count];
+    struct addr to = { .n = storage->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in) };
+
+    to.storage = *storage;
+    connect_to(x, &to);
+}
+
+static void resolve(struct exchange *x)
+{
+    struct pool *pool = pool_of(x);
+
+    if (clock_ms() >= pool->addresses_until)
+        ask(x, pool);
+    if (pool->addresses.count) { /* older ones serve until newer ones come */
+        connect_to_name(x);
+        return;
+    }
+    if (!pool->asking) {
+        give_up_server(x, 503, pool->addresses.why ? pool->addresses.why : "name does not resolve");
+        return;
+    }
+    x->phase = EXCHANGE_RESOLVING;
+    list_push(&pool->waiting, &x->waiting);
+    deadline_set(&x->deadline, x->r->plan->core->timeout_connect);
+}
+
+void exchange_resolved(struct exchange *x)
+{
+    struct pool *pool = pool_of(x);
+
+    deadline_cancel(&x->deadline);
+    if (pool->addresses.count)
+        connect_to_name(x);
+    else
+        give_up_server(x, 503, pool->addresses.why ? pool->addresses.why : "name does not resolve");
+}
+
+static void on_resolve_due(struct deadline *deadline)
+{
+    struct exchange *x = list_entry(deadline, struct exchange, deadline);
+
+    list_remove(&x->waiting);
+    give_up_server(x, 504, "name not resolved in time");
+}
+
+static void connect_fresh(struct exchange *x)
+{
+    if (server_of(x)->host.n)
+        resolve(x);
+    else
+        connect_to(x, &server_of(x)->addr);
+}
+
+static void on_connected(struct exchange *x)
+{
+    struct upstream_conn *uc = x->uc;
+
+    if (x->upstream->tls && !uc->conn.transport) {
+        void *state = x->upstream->tls->open(x->upstream->tls_prepared, conn_fd(&uc->conn));
+        if (!state || !conn_start_transport(&uc->conn, x->upstream->tls, state))
+            give_up_server(x, 502, "no memory for TLS");
+        return;
+    }
+    begin(x, uc, false);
+}
+
+void exchange_conn_ready(struct upstream_conn *uc, bool ok)
+{
+    struct exchange *x = uc->exchange;
+    bool handshake = uc->conn.transport != NULL;
+
+    if (ok) {
+        on_connected(x);
+        return;
+    }
+    str parts[] = { handshake ? S("TLS: ") : S("connection "), str_of(uc->conn.why ? uc->conn.why : "failed") };
+    str why = arena_concat(x->r->arena, parts, 2);
+    give_up_server(x, 502, why.p ? why.p : "connection failed");
+}
+
+/* -- choosing a server -------------------------------------------------------------------------------------------------------- */
+
+static bool was_tried(const struct exchange *x, uint32_t i)
+{
+    return x->tried[i / 8] >> (i % 8) & 1;
+}
+
+/* Backups count only when no ordinary server is left. */
+static void mark_usable(struct exchange *x)
+{
+    const struct weir_upstream *u = x->upstream;
+    bool ordinary = false;
+
+    for (uint32_t i = 0; i < u->server_count; i++) {
+        bool usable = !u->servers[i].down && !was_tried(x, i);
+        x->local->views[i].flags = (usable ? WEIR_SERVER_USABLE : 0) | (u->servers[i].backup ? WEIR_SERVER_BACKUP : 0);
+        ordinary |= usable && !u->servers[i].backup;
+    }
+    for (uint32_t i = 0; ordinary && i < u->server_count; i++)
+        if (u->servers[i].backup)
+            x->local->views[i].flags &= ~WEIR_SERVER_USABLE;
+}
+
+static void out_of_servers(struct exchange *x)
+{
+    x->phase = EXCHANGE_OVER;
+    x->r->upstream_us = clock_us() - x->started_us;
+    if (!x->attempts)
+        request_origin_failed(x->r, 503, "no server is in service");
+    else
+        request_origin_failed(x->r, x->failed_status, x->failed_why);
+}
+
+static void next_server(struct exchange *x)
+{
+    struct upstream_local *local = x->local;
+    weir_table servers = { local->views, local->server_count, sizeof(struct weir_server) };
+
+    mark_usable(x);
+    int32_t index = x->upstream->balancer->pick(local->balancer_state, x->upstream->balancer_conf, x->r, &servers);
+    if (index < 0 || (uint32_t)index >= local->server_count || !(local->views[index].flags & WEIR_SERVER_USABLE)) {
+        out_of_servers(x);
+        return;
+    }
+    x->server = index;
+    x->tried[index / 8] |= (uint8_t)(1 << (index % 8));
+    x->attempts++;
+    x->counted = true;
+    local->views[index].active++;
+    x->r->upstream_addr = server_of(x)->name;
+    struct upstream_conn *uc = pool_take_idle(pool_of(x));
+    if (uc)
+        begin(x, uc, true);
+    else
+        connect_fresh(x);
+}
+
+/* -- what the engine calls ------------------------------------------------------------------------------------------------------ */
+
+static void start(struct weir_req *r)
+{
+    struct weir_upstream *upstream = r->origin_data;
+    struct exchange *x = arena_new(r->arena, struct exchange);
+    struct upstream_local *local = x ? upstream_local(upstream) : NULL;
+
+    r->origin_data = x;
+    if (!local) {
+        request_origin_failed(r, 503, "no memory");
+        return;
+    }
+    x->r = r;
+    x->upstream = upstream;
+    x->local = local;
+    x->server = -1;
+    x->started_us = clock_us();
+    list_init(&x->waiting);
+    deadline_init(&x->deadline, on_resolve_due);
+    next_server(x);
+}
+
+static void more_body(struct weir_req *r)
+{
+    struct exchange *x = r->origin_data;
+
+    if (!x->uc) {
+        if (x->phase == EXCHANGE_OVER)
+            chain_clear(&r->up.out); /* answered before the request was whole: the rest is nobody's */
+        return;
+    }
+    if (x->phase != EXCHANGE_HEAD && x->phase != EXCHANGE_BODY && x->phase != EXCHANGE_RAW)
+        return;
+    exchange_send_body(x);
+    exchange_write(x);
+}
+
+static void more_room(struct weir_req *r)
+{
+    struct exchange *x = r->origin_data;
+
+    if (!x->uc)
+        return;
+    if (r->phase == PHASE_TUNNEL && x->phase == EXCHANGE_BODY) {
+        x->phase = EXCHANGE_RAW;
+        x->body_done = false;
+        deadline_cancel(&x->uc->deadline);
+    }
+    if (x->phase == EXCHANGE_BODY || x->phase == EXCHANGE_RAW)
+        exchange_receive(x);
+}
+
+static void abandon(struct weir_req *r)
+{
+    struct exchange *x = r->origin_data;
+
+    if (!x || !x->r)
+        return;
+    list_remove(&x->waiting);
+    deadline_cancel(&x->deadline);
+    exchange_let_go(x);
+    count_out(x, x->phase == EXCHANGE_OVER ? WEIR_OUTCOME_OK : WEIR_OUTCOME_BROKEN);
+    x->phase = EXCHANGE_OVER;
+}
+
+const struct origin_calls exchange_origin = { .start = start, .more_body = more_body, .more_room = more_room, .abandon = abandon };
+
+/* -- what the connection says ---------------------------------------------------------------------------------------------------- */
+
+void exchange_conn_readable(struct upstream_conn *uc)
+{
+    exchange_receive(uc->exchange);
+}
+
+void exchange_conn_writable(struct upstream_conn *uc)
+{
+    struct exchange *x = uc->exchange;
+
+    exchange_write(x);
+    if (x->uc == uc && !uc->out.n) {
+        exchange_send_body(x);
+        exchange_write(x);
+    }
+}
+
+void exchange_conn_due(struct upstream_conn *uc)
+{
+    struct exchange *x = uc->exchange;
+
+    switch (x->phase) {
+    case EXCHANGE_CONNECTING:
+        give_up_server(x, 504, uc->conn.transport ? "TLS handshake timed out" : "connection timed out");
+        return;
+    case EXCHANGE_HEAD:
+        exchange_fail(x, 504, "no response in time");
+        return;
+    case EXCHANGE_BODY:
+        if (body_room(&x->r->down) > 0) /* else the client is slow, not the origin */
+            exchange_fail(x, 504, "response stalled");
+        return;
+    default:
+        return;
+    }
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* exchange.h: one request's way to an upstream and back: choose a server, lease a connection, send, receive, retry, give back.
+ *
+ * Shape:   IDLE -> RESOLVING -> CONNECTING -> HEAD -> BODY -> OVER; or RAW, behind a 101.
+ * Owner:   the request's arena.
+ * Thread:  the request's worker.
+ * Errors:  502 for broken or refused connections and malformed responses, 504 for deadlines, 503 when no server is left.
+ * Source:  RFC 9112 6, 9; RFC 9110 7.6, 9.2.2 (idempotent methods, safe to repeat), 10.1.1, 15.2. */
+#ifndef UPSTREAM_EXCHANGE_H
+#define UPSTREAM_EXCHANGE_H
+
+#include "upstream/pool.h"
+
+enum exchange_phase { EXCHANGE_IDLE, EXCHANGE_RESOLVING, EXCHANGE_CONNECTING, EXCHANGE_HEAD, EXCHANGE_BODY, EXCHANGE_RAW, EXCHANGE_OVER };
+
+struct exchange {
+    struct weir_req *r;
+    struct weir_upstream *upstream;
+    struct upstream_local *local;
+    struct upstream_conn *uc;   /* leased; NULL before and after */
+    struct list waiting;        /* for the server's addresses */
+    struct deadline deadline;   /* while there is no connection */
+    enum exchange_phase phase;
+    int32_t server;             /* index; -1: none yet */
+    unsigned attempts, interim; /* servers tried; interim responses seen */
+    uint8_t tried[UPSTREAM_SERVERS_MOST / 8];
+    uint64_t started_us;
+    uint64_t body_taken;        /* content bytes of the request taken from the pipeline: they cannot be had again */
+    bool chunked, body_done, reused, got_bytes, wrote_bytes, write_failed, counted;
+    int failed_status;          /* of the last server tried */
+    const char *failed_why;
+};
+
+extern const struct origin_calls exchange_origin; /* r->origin_data: the struct weir_upstream, until start */
+
+/* exchange_send.c */
+bool exchange_put_head(struct exchange *x); /* false: not enough memory, or a hook refused (then answered) */
+void exchange_send_body(struct exchange *x);
+void exchange_write(struct exchange *x);
+
+/* exchange_receive.c */
+void exchange_receive(struct exchange *x);
+
+/* exchange.c, for the other two */
+void exchange_fail(struct exchange *x, int status, const char *why); /* for good */
+void exchange_conn_broken(struct exchange *x, const char *why);      /* retries when that is safe */
+void exchange_complete(struct exchange *x, bool reusable);           /* the response is whole: gives the connection back */
+void exchange_let_go(struct exchange *x);                            /* closes the connection */
+
+#endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The response's way in: interim heads, the head, the body; checked as strictly as a client's. */
+#include "base/log.h"
+#include "upstream/exchange.h"
+
+enum { INTERIM_MOST = 16, RESPONSE_HEAD_MOST = 64 * 1024, RESPONSE_FIELDS_MOST = 500 };
+
+static const struct h1_limits limits = { .head_bytes = RESPONSE_HEAD_MOST, .fields = RESPONSE_FIELDS_MOST };
+
+/* -- input buffer ------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t block_size_wanted(const struct exchange *x)
+{
+    if (x->phase != EXCHANGE_BODY)
+        return BLOCK_SMALL;
+    const struct h1_body *decoder = &x->uc->decoder;
+    return decoder->kind == BODY_LENGTH && decoder->left <= BLOCK_SMALL ? BLOCK_SMALL : BLOCK_LARGE;
+}
+
+static bool input_room(struct exchange *x)
+{
+    struct upstream_conn *uc = x->uc;
+    struct block *old = uc->in;
+
+    if (old && uc->in_at == old->used && !block_is_shared(old))
+        uc->in_at = old->used = 0;
+    if (old && old->used < old->size)
+        return true;
+    uint32_t rest = old ? old->used - uc->in_at : 0;
+    uint32_t size = block_size_wanted(x);
+    if (rest >= size / 2)
+        size = rest * 2;
+    struct block *fresh = block_create(size);
+    if (!fresh)
+        return false;
+    if (rest)
+        memcpy(fresh->data, old->data + uc->in_at, rest);
+    fresh->used = rest;
+    block_unref(old);
+    uc->in = fresh;
+    uc->in_at = 0;
+    return true;
+}
+
+static bool has_input(const struct upstream_conn *uc)
+{
+    return uc->in && uc->in_at < uc->in->used;
+}
+
+/* -- the head ------------------------------------------------------------------------------------------------------------------ */
+
+/* What hooks set on the response before the origin answered stays, in front of what the origin says. */
+static bool join_fields(struct weir_req *r, struct fields *from)
+{
+    if (r->rsp.count == 0) {
+        r->rsp = *from;
+        return true;
+    }
+    for (uint32_t i = 0; i < from->count; i++) {
+        const struct field *field = &from->items[i];
+        if (!fields_append(&r->rsp, field->id, field->name, field->value))
+            return false;
+    }
+    return true;
+}
+
+static void take_framing(struct weir_req *r, const struct h1_response *head)
+{
+    r->rsp_length = head->content_length;
+    if (head->has_length)
+        r->rsp_body = BODY_LENGTH;
+    else if (head->body == BODY_CHUNKED || head->body == BODY_UNTIL_CLOSE)
+        r->rsp_body = BODY_UNTIL_CLOSE;
+    else
+        r->rsp_body = BODY_NONE;
+}
+
+static void final_head(struct exchange *x, const struct h1_response *head, struct fields *fields)
+{
+    struct upstream_conn *uc = x->uc;
+    struct weir_req *r = x->r;
+
+    if (head->status == 101 && !r->upgrade.n) {
+        exchange_fail(x, 502, "upgrade that nobody asked for");
+        return;
+    }
+    fields_remove_hop_by_hop(fields);
+    if (head->status == 101 && head->upgrade.n && !fields_append(fields, FIELD_UPGRADE, S("Upgrade"), head->upgrade)) {
+        exchange_fail(x, 503, "no memory");
+        return;
+    }
+    uc->keep = head->keep_alive && head->body != BODY_UNTIL_CLOSE && head->status != 101;
+    r->status = head->status;
+    r->reason = head->reason;
+    r->upstream_status = head->status;
+    take_framing(r, head);
+    h1_body_init(&uc->decoder, head->body, head->content_length, &limits, r->arena, &r->rsp_trailers);
+    if (!join_fields(r, fields)) {
+        exchange_fail(x, 503, "no memory");
+        return;
+    }
+    x->phase = EXCHANGE_BODY;
+    request_origin_head(r);
+}
+
+static void pin_block(struct weir_req *r, struct block *block)
+{
+    if (!arena_on_reset(r->arena, (void (*)(void *))block_unref, block_ref(block)))
+        block_unref(block);
+}
+
+static bool take_head(struct exchange *x)
+{
+    struct upstream_conn *uc = x->uc;
+    struct weir_req *r = x->r;
+    struct h1_error error = { 502, "malformed response" };
+    struct h1_response head = { 0 };
+    struct fields fields;
+    const char *p = (const char *)uc->in->data + uc->in_at;
+    size_t head_bytes = 0;
+
+    enum h1_rc rc = h1_scan(&uc->scan, p, uc->in->used - uc->in_at, &limits, &head_bytes, &error);
+    if (rc == H1_MORE)
+        return false;
+    fields_init(&fields, r->arena);
+    if (rc == H1_DONE) {
+        uc->scan = (struct h1_scan){ 0 };
+        pin_block(r, uc->in);
+        uc->in_at += (uint32_t)head_bytes;
+        rc = h1_parse_response((str){ p, head_bytes }, &limits, r->is_head, r->arena, &fields, &head, &error);
+    }
+    if (rc == H1_BAD) {
+        exchange_fail(x, 502, error.why);
+        return false;
+    }
+    if (head.status >= 200 || head.status == 101) {
+        final_head(x, &head, &fields);
+        return x->uc == uc;
+    }
+    if (++x->interim > INTERIM_MOST) {
+        exchange_fail(x, 502, "too many interim responses");
+        return false;
+    }
+    fields_remove_hop_by_hop(&fields);
+    request_origin_info(r, head.status, &fields);
+    return x->uc == uc;
+}
+
+/* -- the body ------------------------------------------------------------------------------------------------------------------ */
+
+static enum h1_event decode(struct exchange *x, struct chain *content, struct h1_error *error)
+{
+    struct upstream_conn *uc = x->uc;
+    enum h1_event event = H1_BODY_MORE;
+
+    do {
+        const char *p = uc->in ? (const char *)uc->in->data + uc->in_at : NULL;
+        size_t n = uc->in ? uc->in->used - uc->in_at : 0, used = 0;
+        str data = STR_NONE;
+        event = h1_body_feed(&uc->decoder, p, n, &used, &data, error);
+        uc->in_at += (uint32_t)used;
+        if (event == H1_BODY_DATA && !chain_append_block(content, uc->in, (const uint8_t *)data.p, data.n)) {
+            error->why = "no memory";
+            return H1_BODY_BAD;
+        }
+    } while (event == H1_BODY_DATA);
+    return event;
+}
+
+static bool take_body(struct exchange *x)
+{
+    struct upstream_conn *uc = x->uc;
+    struct weir_req *r = x->r;
+    struct h1_error error = { 502, "malformed chunk" };
+    struct chain content;
+
+    chain_init(&content);
+    enum h1_event event = decode(x, &content, &error);
+    if (event == H1_BODY_BAD) {
+        chain_clear(&content);
+        exchange_fail(x, 502, error.why);
+        return false;
+    }
+    bool end = event == H1_BODY_END;
+    if (end)
+        exchange_complete(x, uc->keep);
+    if (content.n || end)
+        request_origin_body(r, &content, end, !uc->conn.can_read);
+    return x->uc == uc;
+}
+
+static bool take_raw(struct exchange *x)
+{
+    struct upstream_conn *uc = x->uc;
+    struct chain content;
+    uint32_t n = uc->in->used - uc->in_at;
+
+    chain_init(&content);
+    if (!chain_append_block(&content, uc->in, uc->in->data + uc->in_at, n)) {
+        exchange_fail(x, 503, "no memory");
+        return false;
+    }
+    uc->in_at = uc->in->used;
+    request_origin_body(x->r, &content, false, true);
+    return x->uc == uc;
+}
+
+/* -- reading ------------------------------------------------------------------------------------------------------------------- */
+
+static bool body_is_complete(const struct exchange *x)
+{
+    const struct h1_body *decoder = &x->uc->decoder;
+
+    return decoder->kind == BODY_NONE || (decoder->kind == BODY_LENGTH && decoder->left == 0);
+}
+
+/* True: go on reading. */
+static bool process(struct exchange *x)
+{
+    struct upstream_conn *uc = x->uc;
+    bool more = true;
+
+    while (more && x->uc == uc && (has_input(uc) || (x->phase == EXCHANGE_BODY && x->r->status != 101 && body_is_complete(x)))) {
+        if (x->phase == EXCHANGE_HEAD)
+            more = take_head(x);
+        else if (x->phase == EXCHANGE_RAW)
+            more = take_raw(x);
+        else if (x->phase == EXCHANGE_BODY && x->r->status != 101)
+            more = take_body(x);
+        else
+            more = false;
+    }
+    return x->uc == uc;
+}
+
+static bool wants_input(const struct exchange *x)
+{
+    if (!x->uc || x->phase < EXCHANGE_HEAD || x->uc->conn.saw_eof)
+        return false;
+    if (x->phase == EXCHANGE_HEAD)
+        return true;
+    if (x->phase == EXCHANGE_BODY && x->r->status == 101)
+        return false; /* until the tunnel is open */
+    return body_room(&x->r->down) > 0;
+}
+
+static void input_ended(struct exchange *x)
+{
+    struct weir_req *r = x->r;
+    struct chain nothing;
+
+    chain_init(&nothing);
+    if (x->phase == EXCHANGE_RAW) {
+        request_origin_body(r, &nothing, true, true);
+    } else if (x->phase == EXCHANGE_BODY && x->uc->decoder.kind == BODY_UNTIL_CLOSE) {
+        exchange_complete(x, false);
+        request_origin_body(r, &nothing, true, true);
+    } else if (x->phase == EXCHANGE_HEAD) {
+        exchange_conn_broken(x, x->got_bytes ? "connection closed in the middle of a head" : "connection closed without a response");
+    } else {
+        exchange_fail(x, 502, "connection closed in the middle of a body");
+    }
+}
+
+/* Hooks that hold content back (a compressor) hand it on now. */
+static void origin_pauses(struct exchange *x)
+{
+    struct chain nothing;
+
+    chain_init(&nothing);
+    if (x->phase == EXCHANGE_BODY && x->r->down.first)
+        request_origin_body(x->r, &nothing, false, true);
+}
+
+void exchange_receive(struct exchange *x)
+{
+    struct upstream_conn *uc = x->uc;
+
+    if (!uc || x->phase < EXCHANGE_HEAD || !process(x))
+        return;
+    while (x->uc == uc && wants_input(x) && conn_may_read(&uc->conn)) {
+        if (!input_room(x)) {
+            exchange_fail(x, 503, "no memory");
+            return;
+        }
+        int64_t n = conn_read(&uc->conn, uc->in->data + uc->in->used, uc->in->size - uc->in->used);
+        if (n == CONN_AGAIN) {
+            origin_pauses(x);
+            break;
+        }
+        if (n == CONN_EOF) {
+            input_ended(x);
+            return;
+        }
+        if (n < 0) {
+            exchange_conn_broken(x, uc->conn.why ? uc->conn.why : "connection broke");
+            return;
+        }
+        x->got_bytes = true;
+        uc->in->used += (uint32_t)n;
+        if (x->phase != EXCHANGE_RAW)
+            deadline_set(&uc->deadline, x->r->plan->core->timeout_response);
+        if (!process(x))
+            return;
+    }
+    if (x->uc == uc && uc->in && uc->in_at == uc->in->used && block_is_shared(uc->in) && uc->in->size - uc->in->used < 1024) {
+        block_unref(uc->in);
+        uc->in = NULL;
+        uc->in_at = 0;
+    }
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From directives and URLs to upstreams. */
+#include "upstream/upstream.h"
+
+#include "upstream/pool.h"
+
+#include <weir/module.h>
+
+struct upstream_conf {
+    weir_table servers; /* of struct server_conf */
+    uint64_t keepalive, keepalive_timeout;
+    weir_str balance;
+    weir_table balance_rest;
+    const struct statement *balance_statement;
+    bool tls, tls_verify;
+    weir_str tls_ca, tls_server_name;
+};
+
+/* -- directives ------------------------------------------------------------------------------------------------------------- */
+
+static int note_balance(weir_conf *conf, const struct weir_directive *directive, void *to)
+{
+    (void)directive;
+    ((struct upstream_conf *)to)->balance_statement = conf->statement;
+    return 0;
+}
+
+static const struct weir_arg server_args[] = {
+    { .name = "ADDR", .type = WEIR_TYPE_STR, .offset = WEIR_FIELD(struct server_conf, address, weir_str) },
+    { .name = "weight", .type = WEIR_TYPE_UINT, .flags = WEIR_ARG_OPTION, .fallback = "1", .min = 1, .max = 1000,
+      .offset = WEIR_FIELD(struct server_conf, weight, uint64_t) },
+    { .name = "backup", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = WEIR_FIELD(struct server_conf, backup, bool) },
+    { .name = "down", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = WEIR_FIELD(struct server_conf, down, bool) },
+    { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct server_conf, place, struct weir_place) },
+};
+static const struct weir_arg keepalive_args[] = {
+    { .name = "N", .type = WEIR_TYPE_UINT, .fallback = "64", .max = 10000,
+      .offset = WEIR_FIELD(struct upstream_conf, keepalive, uint64_t) },
+    { .name = "timeout", .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = "60s", .min = 1,
+      .offset = WEIR_FIELD(struct upstream_conf, keepalive_timeout, uint64_t) },
+};
+static const struct weir_arg balance_args[] = {
+    { .name = "NAME", .type = WEIR_TYPE_STR, .fallback = "round_robin", .offset = WEIR_FIELD(struct upstream_conf, balance, weir_str) },
+    /* what stands behind the name is the balancer's: bound again by its own table */
+    { .name = "ARG", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_OPTIONAL | WEIR_ARG_REST,
+      .offset = WEIR_FIELD(struct upstream_conf, balance_rest, weir_table) },
+};
+static const struct weir_directive directives[] = {
+    { .name = "server", .scopes = WEIR_IN_UPSTREAM, .merge = WEIR_MERGE_APPEND, .record_size = sizeof(struct server_conf),
+      .offset = offsetof(struct upstream_conf, servers), .args = WEIR_TABLE(server_args),
+      .doc = "an origin server: HOST[:PORT], [IPV6]:PORT or unix:PATH; names are resolved at run time" },
+    { .name = "keepalive", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(keepalive_args),
+      .doc = "idle connections kept per worker and server, and for how long" },
+    { .name = "balance", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(balance_args), .set = note_balance,
+      .doc = "how requests are spread over the servers" },
+    WEIR_DIR(struct upstream_conf, tls, FLAG, "tls", WEIR_IN_UPSTREAM, "off", "speak TLS to the servers (needs the module tls)"),
+    WEIR_DIR(struct upstream_conf, tls_verify, FLAG, "tls_verify", WEIR_IN_UPSTREAM, "on", "verify the servers' certificates"),
+    WEIR_DIR(struct upstream_conf, tls_ca, PATH, "tls_ca", WEIR_IN_UPSTREAM, NULL, "certificates to trust instead of the system's"),
+    WEIR_DIR(struct upstream_conf, tls_server_name, STR, "tls_server_name", WEIR_IN_UPSTREAM, NULL,
+             "name to ask for and to verify; the server's own name unless set"),
+};
+
+const struct weir_module upstream_module = {
+    .magic = WEIR_ABI_MAGIC,
+    .abi_major = WEIR_ABI_MAJOR,
+    .abi_minor = WEIR_ABI_MINOR,
+    .size = sizeof(struct weir_module),
+    .name = "upstream",
+    .version = "built-in",
+    .license = "BSD-2-Clause",
+    .summary = "groups of origin servers",
+    .conf_size = sizeof(struct upstream_conf),
+    .directives = WEIR_TABLE(directives),
+};
+
+/* -- servers ------------------------------------------------------------------------------------------------------------------ */
+
+static bool split_host_port(str text, str *host, uint16_t *port)
+{
+    uint64_t number = 0;
+
+    if (text.n && text.p[0] == '[') {
+        size_t close = str_find(text, ']');
+        if (close >= text.n)
+            return false;
+        *host = (str){ text.p + 1, close - 1 };
+        text = str_from(text, close + 1);
+        if (text.n == 0)
+            return true;
+        if (text.p[0] != ':')
+            return false;
+        text = str_from(text, 1);
+    } else {
+        size_t colon = str_find(text, ':');
+        *host = str_upto(text, colon);
+        if (colon >= text.n)
+            return host->n > 0;
+        text = str_from(text, colon + 1);
+    }
+    if (!str_to_u64(text, &number) || number == 0 || number > 65535)
+        return false;
+    *port = (uint16_t)number;
+    return host->n > 0;
+}
+
+/* NULL, or what is wrong. */
+static const char *server_address(struct arena *arena, struct server *server, str text, uint16_t default_port)
+{
+    str host = STR_NONE;
+
+    server->name = text;
+    if (str_has_prefix(text, S("unix:")))
+        return addr_parse(text, &server->addr) ? NULL : "socket path empty or too long";
+    server->port = default_port;
+    if (!split_host_port(text, &host, &server->port))
+        return "no address: HOST, HOST:PORT, [IPV6]:PORT or unix:PATH are";
+    if (addr_parse_ip(host, server->port, &server->addr))
+        return NULL;
+    for (size_t i = 0; i < host.n; i++)
+        if (!isalnum((unsigned char)host.p[i]) && host.p[i] != '.' && host.p[i] != '-' && host.p[i] != '_')
+            return "no host name";
+    server->host = arena_str(arena, host);
+    return server->host.p ? NULL : "no memory";
+}
+
+static str server_key(struct upstream_binding *b, const struct server *server, const struct weir_upstream *u, str tls_identity)
+{
+    char room[ADDR_TEXT];
+    str address = server->host.n ? arena_printf(b->binder->arena, "%.*s:%u", STR_ARG(server->host), server->port)
+                                 : addr_text(&server->addr, room);
+
+    return arena_printf(b->binder->arena, "%s %.*s %.*s", u->tls ? "tls" : "plain", STR_ARG(address), STR_ARG(tls_identity));
+}
+
+/* -- TLS ----------------------------------------------------------------------------------------------------------------------- */
+
+/* The first server's host name or address; none for a unix socket. */
+static str name_to_verify(struct arena *arena, const struct weir_upstream *u)
+{
+    const struct server *first = &u->servers[0];
+    char room[ADDR_TEXT];
+    uint8_t bytes[16];
+
+    if (first->host.n || addr_is_unix(&first->addr))
+        return first->host;
+    addr_bytes(&first->addr, bytes);
+    return arena_str(arena, addr_ip_text(bytes, room));
+}
+
+static bool prepare_tls(struct upstream_binding *b, struct weir_upstream *u, const struct upstream_conf *conf, const struct scope *scope,
+                        struct place place)
+{
+    struct weir_transport_wish wish = { .server_name = conf->tls_server_name, .ca_file = conf->tls_ca, .verify = conf->tls_verify };
+
+    if (!b->tls || !b->tls_mod) {
+        diag_error(b->binder->diags, place, S("module tls; is missing"), "https needs a module that speaks TLS");
+        return false;
+    }
+    if (!wish.server_name.n)
+        wish.server_name = name_to_verify(b->binder->arena, u);
+    if (!wish.server_name.n && wish.verify) {
+        diag_error(b->binder->diags, place, S("tls_server_name NAME;"), "upstream %.*s: no name to verify the certificate against",
+                   STR_ARG(u->name));
+        return false;
+    }
+    struct weir_conf handle = { .binder = b->binder, .scope = (struct scope *)(uintptr_t)scope, .owner = &b->tls_mod->owner };
+    u->tls = b->tls;
+    u->tls_prepared = b->tls->prepare(&handle, &wish);
+    return u->tls_prepared != NULL;
+}
+
+/* -- both ways to an upstream ------------------------------------------------------------------------------------------------- */
+
+static const struct weir_balancer *balancer_find(const struct order *order, str name)
+{
+    for (uint32_t i = 0; i < order->count[STAGE_BALANCE]; i++) {
+        const struct weir_balancer *balancer = order->at[STAGE_BALANCE][i].hook->balance;
+        if (str_equal(str_of(balancer->name), name))
+            return balancer;
+    }
+    return NULL;
+}
+
+static void unknown_balancer(struct upstream_binding *b, struct place place, str name)
+{
+    str known[64], hint = STR_NONE;
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < b->order->count[STAGE_BALANCE] && count < 64; i++)
+        known[count++] = str_of(b->order->at[STAGE_BALANCE][i].hook->balance->name);
+    str nearest = diag_nearest(name, known, count);
+    if (nearest.n)
+        hint = arena_printf(b->binder->arena, "did you mean \"%.*s\"?", STR_ARG(nearest));
+    diag_error(b->binder->diags, place, hint, "unknown balancer \"%.*s\"", STR_ARG(name));
+}
+
+static struct weir_upstream *upstream_new(struct upstream_binding *b, str name, uint32_t server_count)
+{
+    struct arena *arena = b->binder->arena;
+    struct weir_upstream *u = arena_new(arena, struct weir_upstream);
+
+    if (!u)
+        return NULL;
+    u->name = arena_str(arena, name);
+    u->servers = arena_array(arena, struct server, server_count + 1);
+    u->worker_count = b->worker_count;
+    u->local = arena_array(arena, struct upstream_local *, b->worker_count + 1);
+    u->balancer = balancer_find(b->order, S("round_robin"));
+    if (!u->servers || !u->local || !u->balancer || !strmap_put(arena, &b->by_name, u->name, u))
+        return NULL;
+    u->next = b->all;
+    b->all = u;
+    return u;
+}
+
+static struct place place_of(const struct weir_place *at)
+{
+    return (struct place){ .file = at->file, .line = at->line, .column = at->column };
+}
+
+static bool add_servers(struct upstream_binding *b, struct weir_upstream *u, const struct upstream_conf *conf)
+{
+    const char *at = conf->servers.base;
+    bool fine = true;
+
+    for (uint32_t i = 0; i < conf->servers.count; i++, at += conf->servers.stride) {
+        const struct server_conf *from = (const struct server_conf *)at;
+        struct server *server = &u->servers[u->server_count++];
+        server->weight = (uint32_t)from->weight;
+        server->backup = from->backup;
+        server->down = from->down;
+        const char *why = server_address(b->binder->arena, server, from->address, conf->tls ? 443 : 80);
+        if (why) {
+            diag_error(b->binder->diags, place_of(&from->place), STR_NONE, "server \"%.*s\": %s", STR_ARG(from->address), why);
+            fine = false;
+        }
+    }
+    return fine;
+}
+
+static bool set_keys(struct upstream_binding *b, struct weir_upstream *u, const struct upstream_conf *conf)
+{
+    str identity = arena_printf(b->binder->arena, "%.*s %d %.*s", STR_ARG(conf->tls_server_name), conf->tls_verify, STR_ARG(conf->tls_ca));
+
+    for (uint32_t i = 0; i < u->server_count; i++) {
+        u->servers[i].key = server_key(b, &u->servers[i], u, identity);
+        if (!u->servers[i].key.p)
+            return false;
+    }
+    return true;
+}
+
+struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, const struct scope *scope)
+{
+    const struct upstream_conf *conf = scope->confs[b->owner_index];
+    struct diags *diags = b->binder->diags;
+
+    if (strmap_find(&b->by_name, name)) {
+        diag_error(diags, scope->place, STR_NONE, "upstream \"%.*s\" stands twice", STR_ARG(name));
+        return NULL;
+    }
+    if (conf->servers.count == 0 || conf->servers.count > UPSTREAM_SERVERS_MOST) {
+        diag_error(diags, scope->place, S("server ADDR:PORT;"), "upstream \"%.*s\" has %s", STR_ARG(name),
+                   conf->servers.count ? "more than 256 servers" : "no server");
+        return NULL;
+    }
+    struct weir_upstream *u = upstream_new(b, name, conf->servers.count);
+    if (!u || !add_servers(b, u, conf))
+        return NULL;
+    u->keepalive = conf->keepalive;
+    u->keepalive_timeout = conf->keepalive_timeout;
+    if (conf->balance_statement) {
+        u->balancer = balancer_find(b->order, conf->balance);
+        if (!u->balancer) {
+            unknown_balancer(b, word_place(conf->balance_statement, &conf->balance_statement->args[0]), conf->balance);
+            return NULL;
+        }
+    }
+    if (u->balancer->conf_size) {
+        u->balancer_conf = arena_zalloc(b->binder->arena, u->balancer->conf_size);
+        if (!u->balancer_conf || !conf->balance_statement ||
+            !bind_args(b->binder, scope, conf->balance_statement, 1, u->balancer->args, u->balancer_conf))
+            return NULL;
+    }
+    if (conf->tls && !prepare_tls(b, u, conf, scope, scope->place))
+        return NULL;
+    return set_keys(b, u, conf) ? u : NULL;
+}
+
+struct weir_upstream *upstream_of_url(struct upstream_binding *b, str text, struct place place, const struct scope *scope)
+{
+    struct weir_upstream *u = strmap_find(&b->by_name, text);
+    struct upstream_conf conf = { .keepalive = 64, .keepalive_timeout = 60000, .tls_verify = true };
+    struct url url;
+
+    if (u)
+        return u;
+    const char *why = url_parse(text, b->binder->arena, &url);
+    if (why) {
+        diag_error(b->binder->diags, place, S("an upstream's name, http://HOST[:PORT][/PATH], https://... or unix:PATH"), "\"%.*s\": %s",
+                   STR_ARG(text), why);
+        return NULL;
+    }
+    u = upstream_new(b, text, 1);
+    if (!u)
+        return NULL;
+    struct server *server = &u->servers[u->server_count++];
+    bool is_v6 = str_find(url.host, ':') < url.host.n;
+    str address = url.is_unix ? arena_printf(b->binder->arena, "unix:%.*s", STR_ARG(url.host))
+                              : arena_printf(b->binder->arena, is_v6 ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(url.host), url.port);
+    why = server_address(b->binder->arena, server, address, url.port);
+    if (why) {
+        diag_error(b->binder->diags, place, STR_NONE, "\"%.*s\": %s", STR_ARG(text), why);
+        return NULL;
+    }
+    server->weight = 1;
+    u->keepalive = conf.keepalive;
+    u->keepalive_timeout = conf.keepalive_timeout;
+    u->path = url.path;
+    u->has_path = url.path.n > 0;
+    if (url.is_tls && !prepare_tls(b, u, &conf, scope, place))
+        return NULL;
+    return set_keys(b, u, &conf) ? u : NULL;
+}
+
+struct weir_upstream *upstream_find(const struct upstream_binding *b, str name)
+{
+    return strmap_find(&b->by_name, name);
+}
+
+/* -- the end ------------------------------------------------------------------------------------------------------------------- */
+
+void upstreams_leave(struct weir_upstream *all)
+{
+    unsigned index = worker_index(worker_self());
+
+    for (struct weir_upstream *u = all; u; u = u->next)
+        if (index < u->worker_count && u->local[index]) {
+            upstream_local_free(u, u->local[index]);
+            u->local[index] = NULL;
+        }
+}
+
+void upstreams_drop(struct weir_upstream *all)
+{
+    for (struct weir_upstream *u = all; u; u = u->next)
+        if (u->tls_prepared)
+            u->tls->release(u->tls_prepared);
+}
