@@ -40,7 +40,7 @@ static const char *parse_port(str digits, uint16_t *port)
 static const char *cut_host(str authority, str *host, str *rest, bool *is_lower)
 {
     const char *p = authority.p, *end = p + authority.n;
-    bool has_upper = false;
+    unsigned seen = 0;
 
     if (*p == '[') {
         const char *close = memchr(p, ']', authority.n);
@@ -50,9 +50,12 @@ static const char *cut_host(str authority, str *host, str *rest, bool *is_lower)
         p = close + 1;
         *is_lower = false;
     } else {
-        for (; p < end && char_is(*p, CHAR_HOST | CHAR_UPPER); p++)
-            has_upper |= char_is(*p, CHAR_UPPER);
-        *is_lower = !has_upper;
+        for (; p < end && char_is(*p, CHAR_HOST | CHAR_UPPER); p++) {
+            seen |= char_classes[(uint8_t)*p];
+            if (*p == '.' && (p == authority.p || p[-1] == '.'))
+                return "empty label in the host";
+        }
+        *is_lower = !(seen & CHAR_UPPER);
     }
     if (p != end && *p != ':')
         return "invalid character in the host";
@@ -81,8 +84,6 @@ const char *authority_parse(str authority, struct arena *arena, str *host, uint1
         return "empty host";
     if (name.n > HOST_MOST)
         return "host too long";
-    if (name.p[0] == '.' || name.p[name.n - 1] == '.' || str_find_str(name, S("..")) != name.n)
-        return "empty label in the host";
     if (!is_lower) {
         name = arena_lower(arena, name);
         if (!name.p)

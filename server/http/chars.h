@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* chars.h: what a byte may be in HTTP and URI grammar: one table, one bit a class; and two searches.
+/* chars.h: what a byte may be in HTTP and URI grammar: one table, one bit a class; and a few searches.
  *
  * Shape:   char_classes[byte] & CHAR_x. A byte may be in several classes.
  * Source:  RFC 9110 5.6.2 (token), 5.6.4 (quoted-string), 5.5 (field-value); RFC 3986 2.2, 2.3, 3.2.2, 3.3. */
@@ -59,6 +59,25 @@ static inline const char *chars_find_control(const char *p, const char *end)
     }
 #endif
     while (p < end && !char_is_control(*p))
+        p++;
+    return p;
+}
+
+/* The first ':' in [p, end), or end. A loop of our own: names are too short for memchr's set-up to pay. */
+static inline const char *chars_find_colon(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i colon = _mm_set1_epi8(':');
+
+    for (; end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        int mask = _mm_movemask_epi8(_mm_cmpeq_epi8(v, colon));
+
+        if (mask)
+            return p + __builtin_ctz((unsigned)mask);
+    }
+#endif
+    while (p < end && *p != ':')
         p++;
     return p;
 }

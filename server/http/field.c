@@ -19,7 +19,7 @@ void fields_init(struct fields *fields, struct arena *arena)
     *fields = (struct fields){ .arena = arena };
 }
 
-static bool grow(struct fields *fields)
+bool fields_grow(struct fields *fields)
 {
     uint32_t room = fields->room ? fields->room * 2 : FIRST_ROOM;
     struct field *items;
@@ -38,7 +38,7 @@ static bool grow(struct fields *fields)
 
 bool fields_append(struct fields *fields, enum field_id id, str name, str value)
 {
-    if (fields->count == fields->room && !grow(fields))
+    if (fields->count == fields->room && !fields_grow(fields))
         return false;
     fields->items[fields->count++] = (struct field){ .name = name, .value = value, .id = id };
     return true;

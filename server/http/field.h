@@ -62,6 +62,7 @@ bool field_name_is_valid(str name);   /* token (RFC 9110 5.6.2), 1 to 256 bytes 
 bool field_value_is_valid(str value); /* no CR, LF, NUL or other control but HTAB (RFC 9110 5.5) */
 
 void fields_init(struct fields *fields, struct arena *arena);
+bool fields_grow(struct fields *fields); /* room for more behind count; for the codecs, which fill items themselves */
 /* unchecked: for the codecs and constants */
 bool fields_append(struct fields *fields, enum field_id id, str name, str value);
 bool fields_add(struct fields *fields, str name, str value);                      /* checked; not copied */

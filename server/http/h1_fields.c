@@ -15,20 +15,31 @@ static const char *why_no_name(const char *name, const char *at)
     return at[0] == '\r' && name != at ? "header field without a colon" : "invalid character in a header field name";
 }
 
+/* field-name of the line, up to the colon. A name that is known is a token; only others are looked at byte by byte. */
+static const char *read_name(const char *p, const char *end, struct field *out)
+{
+    const char *stop = end - p > NAME_MOST + 1 ? p + NAME_MOST + 1 : end;
+    const char *colon = chars_find_colon(p, stop), *at;
+
+    out->name = (str){ p, (size_t)(colon - p) };
+    out->id = field_intern(out->name);
+    if (out->id != FIELD_OTHER && colon != stop)
+        return NULL;
+    at = chars_span(p, stop, CHAR_TOKEN);
+    if (at == stop && stop != end)
+        return "header field name longer than 256 bytes";
+    if (at == colon && at != p)
+        return NULL;
+    return at == colon ? "header field without a name" : why_no_name(p, at);
+}
+
 const char *h1_read_field(const char **p, const char *end, struct field *out)
 {
-    const char *name = *p, *at = name, *value, *stop;
+    const char *why = read_name(*p, end, out), *at, *value, *stop;
 
-    while (char_is(*at, CHAR_TOKEN)) /* the LF at the end is none */
-        at++;
-    if (*at != ':' || at == name)
-        return *at == ':' ? "header field without a name" : why_no_name(name, at);
-    if (at - name > NAME_MOST)
-        return "header field name longer than 256 bytes";
-    out->name = (str){ name, (size_t)(at - name) };
-    out->id = field_intern(out->name);
-
-    for (at++; *at == ' ' || *at == '\t'; at++)
+    if (why)
+        return why;
+    for (at = out->name.p + out->name.n + 1; *at == ' ' || *at == '\t'; at++)
         ;
     value = at;
     at = chars_find_control(at, end);
@@ -42,16 +53,21 @@ const char *h1_read_field(const char **p, const char *end, struct field *out)
     return NULL;
 }
 
+static inline bool is_word(str s, str word)
+{
+    return s.n == word.n && str_equal_nocase(s, word);
+}
+
 static void note_connection(struct head_facts *facts, str rest)
 {
     str option;
 
     while (field_list_next(&rest, &option)) {
-        if (str_equal_nocase(option, S("close")))
+        if (is_word(option, S("close")))
             facts->says_close = true;
-        else if (str_equal_nocase(option, S("keep-alive")))
+        else if (is_word(option, S("keep-alive")))
             facts->says_keep_alive = true;
-        else if (str_equal_nocase(option, S("upgrade")))
+        else if (is_word(option, S("upgrade")))
             facts->says_upgrade = true;
     }
 }
@@ -102,16 +118,19 @@ bool h1_read_fields(const char *p, const char *end, uint32_t most, struct fields
                     struct h1_error *error)
 {
     while (*p != '\r') {
-        struct field field;
-        const char *why = h1_read_field(&p, end, &field);
+        struct field *field;
+        const char *why;
 
+        if (fields->count == fields->room && !fields_grow(fields))
+            return h1_fail(error, 500, "out of memory");
+        field = &fields->items[fields->count];
+        why = h1_read_field(&p, end, field);
         if (why)
             return h1_fail(error, 400, why);
-        if (fields->count >= most)
+        if (fields->count == most)
             return h1_fail(error, 431, "too many header fields");
-        if (!fields_append(fields, field.id, field.name, field.value))
-            return h1_fail(error, 500, "out of memory");
-        note(facts, &field);
+        fields->count++;
+        note(facts, field);
         assert(p < end); /* a line ends at the first CRLF, and the head ends in two of them */
     }
     if (end - p != 2)
