@@ -26,8 +26,8 @@ MAY_INCLUDE = {
     "app": {"base", "loop", "net", "http", "config", "pipeline", "upstream", "app"},
 }
 
-# Folders that see only the value types of the SDK, and what else of it they may name: net implements its transports, and
-# takes struct weir_cidr from conf.h; config binds its directive tables. Layers not listed see all of it.
+# Folders that see only the value types of the SDK, and what else of it they may name: net implements its transports
+# and takes struct weir_cidr from conf.h; config binds its directive tables. Layers not listed see all of it.
 SDK_VALUES = {"abi.h"}
 SDK_SEEN = {
     "base": SDK_VALUES,
