@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#define _GNU_SOURCE 1 /* the strerror_r that returns its text */
 #include "net/conn_state.h"
+#include "net/reason.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <unistd.h>
 
 /* Around every callback: it may close the connection, free it, or open it anew. */
@@ -50,11 +49,7 @@ static bool call_ready(struct conn *conn, bool ok)
 
 void conn_set_why(struct conn *conn, str why)
 {
-    str cut = str_upto(why, sizeof(conn->why_text) - 1);
-    if (cut.n)
-        memcpy(conn->why_text, cut.p, cut.n);
-    conn->why_text[cut.n] = 0;
-    conn->why = conn->why_text;
+    conn->why = reason_keep(why);
 }
 
 void conn_break(struct conn *conn, const char *why)
@@ -64,31 +59,9 @@ void conn_break(struct conn *conn, const char *why)
         conn->why = why;
 }
 
-static const char *reason_of(int error)
-{
-    switch (error) {
-    case ECONNREFUSED: return "refused";
-    case ECONNRESET:   return "reset by peer";
-    case EPIPE:        return "closed by peer";
-    case ETIMEDOUT:    return "timed out";
-    case EHOSTUNREACH: return "no route to host";
-    case ENETUNREACH:  return "network unreachable";
-    case ENOENT:       return "no such socket";
-    case EACCES:       return "permission denied";
-    case EMFILE:       return "too many open files";
-    case ENFILE:       return "too many open files in the system";
-    default:           return NULL;
-    }
-}
-
 void conn_break_errno(struct conn *conn, int error)
 {
-    const char *why = reason_of(error);
-    if (!why && !conn->why) {
-        char room[64];
-        conn_set_why(conn, str_of(strerror_r(error, room, sizeof(room))));
-    }
-    conn_break(conn, why);
+    conn_break(conn, reason_of_errno(error));
 }
 
 /* on_writable, when it is owed and a write would go. */
@@ -117,12 +90,16 @@ static void become_open(struct conn *conn)
     pay_writable(conn);
 }
 
-static void finish_connect(struct conn *conn)
+static int socket_error(struct conn *conn)
 {
     int error = 0;
     socklen_t n = sizeof(error);
-    if (getsockopt(conn->io.fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0)
-        error = errno;
+    return getsockopt(conn->io.fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 ? error : errno;
+}
+
+static void finish_connect(struct conn *conn)
+{
+    int error = socket_error(conn);
     if (error == 0) {
         become_open(conn);
         return;
@@ -207,16 +184,33 @@ void conn_resume_handshake(struct conn *conn)
     worker_defer(&conn->later);
 }
 
+static bool has_error(struct conn *conn)
+{
+    int error = socket_error(conn);
+    if (error)
+        conn_break_errno(conn, error);
+    return error != 0;
+}
+
 /* After the end nothing can be read, but a peer that then resets the connection is worth knowing of. */
 static bool is_reset_after_eof(struct conn *conn)
 {
-    int error = 0;
-    socklen_t n = sizeof(error);
-    if (getsockopt(conn->io.fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error == 0)
+    if (conn->read_broken || !has_error(conn))
         return false;
-    conn_break_errno(conn, error);
     conn->read_broken = true;
     return true;
+}
+
+/* libevent shows an error as mere readiness: one that came with the last data in one edge was taken for that data. */
+static void on_recheck(struct deadline *deadline)
+{
+    struct conn *conn = list_entry(deadline, struct conn, recheck);
+    if (conn->state != CONN_OPEN || conn->transport || conn->can_read || conn->saw_eof || conn->is_broken)
+        return;
+    if (!has_error(conn))
+        return;
+    conn->can_read = true; /* what may have come since is still read first */
+    call(conn, conn->calls->on_readable);
 }
 
 static void deliver(struct conn *conn, unsigned ready)
@@ -233,7 +227,7 @@ static void deliver(struct conn *conn, unsigned ready)
     if (conn->read_wants_write)
         readable = false;
     if (conn->saw_eof && readable)
-        readable = !conn->read_broken && is_reset_after_eof(conn);
+        readable = is_reset_after_eof(conn);
     if (readable && !call(conn, conn->calls->on_readable))
         return;
     pay_writable(conn);
@@ -276,6 +270,7 @@ static void init(struct conn *conn, const struct conn_calls *calls)
     conn->io.fd = -1;
     conn->calls = calls;
     deferred_init(&conn->later, run_later);
+    deadline_init(&conn->recheck, on_recheck);
 }
 
 bool conn_open(struct conn *conn, int fd, const struct conn_calls *calls)
@@ -373,6 +368,7 @@ void conn_close(struct conn *conn)
         *conn->gone = true;
     conn->gone = NULL;
     list_remove(&conn->later.link);
+    deadline_cancel(&conn->recheck);
     io_remove(&conn->io);
     if (conn->transport)
         conn->transport->close(conn->transport_state);

@@ -10,13 +10,15 @@
  * Errors:  CONN_* answers below; a broken connection stays broken. conn->why then says why (static text or the
  *          transport's). On a plain connection a failed write does not forbid reading what had come before, so that an
  *          early answer is still got.
- * Note:    after a short read no further one is tried before the next edge. An RST that came together with the last
- *          data is then first seen by a write, or by a read after can_read was set by hand (an owner's deadline may).
+ * Note:    after a short read no further one is tried before the next edge. An RST that came in one edge with the last
+ *          data shows in no later one, so a plain connection that stays silent after a short read is asked once, after
+ *          CONN_RECHECK ms, whether it still stands.
  *          TCP_NODELAY is set by conn_connect and, for accepted sockets, inherited from the listener. */
 #ifndef NET_CONN_H
 #define NET_CONN_H
 
 #include "base/chain.h"
+#include "loop/deadline.h"
 #include "loop/io.h"
 #include "loop/worker.h"
 #include "net/addr.h"
@@ -31,6 +33,7 @@ struct conn_calls {
     void (*on_ready)(struct conn *conn, bool ok); /* the connect and/or the handshake ended; conn->why when not ok */
 };
 
+enum { CONN_RECHECK = 500, CONN_WHY = 120 };
 enum { CONN_EOF = 0, CONN_AGAIN = -1, CONN_BROKEN = -2 };
 
 enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN };
@@ -51,8 +54,8 @@ struct conn {
     bool is_shaking, was_resumed; /* inside transport->handshake(), and resumed from there */
     uint8_t handshake_want;       /* the edge the handshake waits for: enum io_ready, 0: none */
     const char *why;
-    char why_text[96];
     struct deferred later;   /* the next step that must not run inside the owner's call */
+    struct deadline recheck; /* after a short read: see Note */
     bool *gone;              /* set when closed from a callback */
     uint64_t bytes_in, bytes_out; /* on the socket's side of this object (content of the transport) */
 };
@@ -77,7 +80,7 @@ int conn_write_chain(struct conn *conn, struct chain *chain);
 bool conn_may_read(const struct conn *conn); /* a read may give something: an edge came, or the transport holds bytes */
 size_t conn_peek(struct conn *conn, void *p, size_t n); /* MSG_PEEK on a plain connection; 0 when nothing */
 void conn_shutdown_write(struct conn *conn); /* transport's farewell, then FIN; best effort, once */
-void conn_set_why(struct conn *conn, str why); /* for whoever knows better, as a transport does; copied */
+void conn_set_why(struct conn *conn, str why); /* for whoever knows better, as a transport does; kept for ever, cut */
 void conn_close(struct conn *conn);          /* fine when closed, or zeroed */
 void conn_reset(struct conn *conn);          /* close with RST */
 str conn_alpn(const struct conn *conn);

@@ -60,8 +60,10 @@ static int64_t read_plain(struct conn *conn, const struct iovec *iov, int count)
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
         /* Short: the socket is empty and the next bytes come with an edge; but none follows the peer's FIN. */
-        if ((size_t)n < bytes_in_all(iov, count) && !conn->peer_closed)
+        if ((size_t)n < bytes_in_all(iov, count) && !conn->peer_closed) {
             conn->can_read = false;
+            deadline_set(&conn->recheck, CONN_RECHECK);
+        }
         conn->bytes_in += (uint64_t)n;
         return n;
     }

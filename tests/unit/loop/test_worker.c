@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* --- deferred items ------------------------------------------------------------------------------------------------ */
+/* --- deferred items ----------------------------------------------------------------------------------------------- */
 
 struct step {
     struct deferred deferred;
@@ -91,7 +91,7 @@ static void endless_deferring_is_bounded_a_turn(void **state)
     assert_string_equal(trace, "aaaaaaaaaaaaaaaaaaaaa");
 }
 
-/* --- mail ---------------------------------------------------------------------------------------------------------- */
+/* --- mail --------------------------------------------------------------------------------------------------------- */
 
 enum { SENDERS = 4, LETTERS = 2000 };
 
@@ -186,7 +186,7 @@ static void late_mail_is_read_by_destroy(void **state)
     assert_int_equal(received_in_all, 1);
 }
 
-/* --- threads ------------------------------------------------------------------------------------------------------- */
+/* --- threads ------------------------------------------------------------------------------------------------------ */
 
 struct witness {
     struct deferred last;
@@ -245,7 +245,7 @@ static void creating_fails_cleanly_without_memory(void **state)
     mem_fail_after(-1);
 }
 
-/* --- descriptors --------------------------------------------------------------------------------------------------- */
+/* --- descriptors -------------------------------------------------------------------------------------------------- */
 
 struct watch {
     struct io io;
@@ -343,7 +343,7 @@ static void no_watch_without_memory(void **state)
     close(fds[0]);
 }
 
-/* --- clock and deadlines ------------------------------------------------------------------------------------------- */
+/* --- clock and deadlines ------------------------------------------------------------------------------------------ */
 
 static uint64_t seen_us;
 static void note_clock(struct io *io, unsigned ready)
@@ -439,7 +439,7 @@ static void the_longest_deadline_does_not_overflow(void **state)
     deadline_cancel(&never.deadline);
 }
 
-/* --- signals ------------------------------------------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------------------------------------------------ */
 
 static void count_signal(int number, void *arg)
 {

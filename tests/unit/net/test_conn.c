@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* --- reading ------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static void what_the_peer_wrote_is_read(void **state)
 {
@@ -108,6 +108,41 @@ static void a_reset_is_not_an_end(void **state)
     end_destroy(end);
 }
 
+/* libevent shows an edge with an error as plain readiness: the reset behind a short read must not go unnoticed. */
+static void a_reset_that_came_with_the_data_is_found(void **state)
+{
+    (void)state;
+    int peer;
+    struct end *end = end_tcp(&peer);
+    end->on_readable = ACT_READ;
+    turn_once(); /* the edge of being connected */
+    put(peer, "partial");
+    struct linger at_once = { 1, 0 };
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(peer); /* both in one edge */
+    TURN_UNTIL(end->readable && end->last == CONN_BROKEN);
+    assert_int_equal(end->n, 7);
+    assert_string_equal(end->conn.why, "reset by peer");
+    end_destroy(end);
+}
+
+static void silence_after_a_short_read_is_no_event(void **state)
+{
+    (void)state;
+    int peer;
+    struct end *end = end_tcp(&peer);
+    end->on_readable = ACT_READ;
+    put(peer, "x");
+    TURN_UNTIL(end->n == 1);
+    assert_true(deadline_is_set(&end->conn.recheck));
+    TURN_UNTIL(!deadline_is_set(&end->conn.recheck));
+    assert_int_equal(end->readable, 1);
+    put(peer, "y");
+    TURN_UNTIL(end->n == 2);
+    close(peer);
+    end_destroy(end);
+}
+
 /* An origin that answers early and closes: its answer is got although the rest of the request cannot be sent. */
 static void an_early_answer_is_read_after_a_failed_write(void **state)
 {
@@ -145,7 +180,7 @@ static void a_reset_after_the_end_is_told(void **state)
     end_destroy(end);
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------------------------ */
 
 static void a_full_socket_says_when_it_drains(void **state)
 {
@@ -344,7 +379,7 @@ static void the_farewell_ends_writing_not_reading(void **state)
     end_destroy(end);
 }
 
-/* --- connecting ---------------------------------------------------------------------------------------------------- */
+/* --- connecting --------------------------------------------------------------------------------------------------- */
 
 static void connecting_over_tcp_sets_nodelay(void **state)
 {
@@ -425,7 +460,7 @@ static void unix_sockets_connect_at_once_but_tell_later(void **state)
     end_destroy(end);
 }
 
-/* --- closing ------------------------------------------------------------------------------------------------------- */
+/* --- closing ------------------------------------------------------------------------------------------------------ */
 
 static void callbacks_may_free_the_owner(void **state)
 {
@@ -517,6 +552,8 @@ int main(void)
         turning(the_end_behind_a_short_read_is_not_missed),
         turning(readv_and_peek),
         turning(a_reset_is_not_an_end),
+        turning(a_reset_that_came_with_the_data_is_found),
+        turning(silence_after_a_short_read_is_no_event),
         turning(an_early_answer_is_read_after_a_failed_write),
         turning(a_reset_after_the_end_is_told),
         turning(a_full_socket_says_when_it_drains),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A toy transport that wants what TLS may want: a read must first send a credit byte, a write must first be given one, and
- * what was taken from the socket may lie in its own buffer. */
+/* A toy transport that wants what TLS may want: a read must first send a credit byte, a write must first be given one,
+ * and what was taken from the socket may lie in its own buffer. */
 #include "ends.h"
+
+#include <stdio.h>
 
 struct toy {
     int fd;
@@ -444,14 +446,32 @@ static void a_failed_write_ends_the_session(void **state)
     end_destroy(end);
 }
 
-static void long_reasons_are_cut(void **state)
+static void long_reasons_are_cut_and_kept(void **state)
 {
     (void)state;
     struct end *end = end_create();
     char text[300];
     memset(text, 'w', sizeof(text));
     conn_set_why(&end->conn, (str){ text, sizeof(text) });
-    assert_int_equal(strlen(end->conn.why), sizeof(end->conn.why_text) - 1);
+    assert_int_equal(strlen(end->conn.why), CONN_WHY - 1);
+    const char *first = end->conn.why;
+    conn_set_why(&end->conn, (str){ text, sizeof(text) });
+    assert_ptr_equal(end->conn.why, first); /* kept once */
+    end_destroy(end);
+}
+
+static void so_many_reasons_are_kept(void **state)
+{
+    (void)state;
+    struct end *end = end_create();
+    char text[32];
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(text, sizeof(text), "reason %u", i);
+        conn_set_why(&end->conn, str_of(text));
+    }
+    assert_string_equal(end->conn.why, "failed");
+    conn_set_why(&end->conn, S("reason 7"));
+    assert_string_equal(end->conn.why, "reason 7");
     end_destroy(end);
 }
 
@@ -529,9 +549,10 @@ int main(void)
         turning(a_write_that_wants_to_read_is_retried_then),
         turning(ends_and_failures_of_a_transport),
         turning(a_failed_write_ends_the_session),
-        turning(long_reasons_are_cut),
+        turning(long_reasons_are_cut_and_kept),
         turning(chains_go_through_a_transport),
         turning(callbacks_may_free_the_owner_in_the_handshake),
+        turning(so_many_reasons_are_kept), /* the last: they are kept */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
