@@ -18,4 +18,6 @@ aclocal_DATA = sdk/weir.m4
 templatedir = $(weirdatadir)/template
 template_DATA = sdk/template/Makefile sdk/template/README.md sdk/template/module.c sdk/template/module.conf
 
-EXTRA_DIST += sdk/weir.m4 $(template_DATA)
+EXTRA_DIST += sdk/API-CHANGES.md sdk/weir.m4 $(template_DATA)
+
+include sdk/harness/local.mk
