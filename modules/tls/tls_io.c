@@ -236,7 +236,7 @@ static int64_t stop_reading(struct tls_conn *t, int64_t total)
 {
     int answer = answer_to(t, SSL_get_error(t->ssl, 0));
 
-    t->has_more = false;
+    t->has_more = answer == WEIR_IO_WANT_WRITE; /* an answer to the peer has to go out first */
     if (answer == WEIR_IO_EOF || answer == WEIR_IO_ERROR)
         t->ended = answer;
     ERR_clear_error();
@@ -274,7 +274,9 @@ uint32_t tls_pending(void *state)
 
     if (n > 0)
         return (uint32_t)n;
-    return t->ended != 1 || (t->has_more && SSL_has_pending(t->ssl)) ? 1 : 0;
+    if (t->ended != 1)
+        return 1;
+    return t->has_more && (SSL_has_pending(t->ssl) || SSL_want_write(t->ssl)) ? 1 : 0;
 }
 
 /* -- writing ---------------------------------------------------------------------------------------------------------- */

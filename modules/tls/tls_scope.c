@@ -93,7 +93,7 @@ static EVP_PKEY *read_key(weir_conf *c, const struct tls_certificate *files)
     if (is_encrypted)
         weir_conf_error_at(c, &files->place, "key %s: is encrypted; write a plain one with \"openssl pkey -in %s\"", path,
                            path);
-    else if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
+    else if (strstr(content.p, "PRIVATE KEY-----") == NULL)
         weir_conf_error_at(c, &files->place, "key %s: holds none, PEM (BEGIN PRIVATE KEY) is expected", path);
     else
         weir_conf_error_at(c, &files->place, "key %s: cannot be read: %s", path, tls_reason());
