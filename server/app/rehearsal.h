@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* rehearsal.h: a configuration tried out in a child that is thrown away: what the server will need, or all errors as text.
+ *
+ * Shape:   the child is this same program (`weir --rehearse`): it binds everything, module constructors included, and prints a plan of
+ *          lines: `setting NAME VALUE`, `listen KEY`, `read PATH`, `append PATH`. The parent stays small and never loads a module.
+ * Owner:   the plan's arena.
+ * Errors:  ok is false and `text` says why; warnings may stand in text too when ok.
+ * Limits:  60 s; 8 MiB of plan, 1 MiB of text. */
+#ifndef APP_REHEARSAL_H
+#define APP_REHEARSAL_H
+
+#include "app/configuration.h"
+
+struct plan_file {
+    str path;
+    bool is_log;
+};
+struct rehearsal {
+    struct arena *arena;
+    bool ok;
+    str text;
+    struct settings settings;
+    struct vec listens; /* of str: keys */
+    struct vec files;   /* of struct plan_file */
+};
+
+bool rehearse(struct rehearsal *rehearsal, const char *config_path); /* false without memory or processes */
+void rehearsal_finish(struct rehearsal *rehearsal);
+int rehearsal_child(const char *config_path); /* the child's whole life; its exit status */
+
+#endif
