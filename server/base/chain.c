@@ -48,8 +48,16 @@ static void slice_destroy(struct slice *slice)
     poison(slice);
 }
 
+/* Room handed out in a block that is in no chain yet: the slice that will hold it. One a thread: it is filled or forgotten at once. */
+static _Thread_local struct slice *reserved;
+static _Thread_local struct chain *reserved_for;
+
 void chain_drop_free_list(void)
 {
+    if (reserved)
+        slice_destroy(reserved);
+    reserved = NULL;
+    reserved_for = NULL;
     while (free_slices)
         mem_free(take_free());
 }
@@ -351,4 +359,83 @@ size_t chain_copy_out(const struct chain *chain, void *p, size_t n)
             break; /* the file was cut short: nothing behind it is at its place */
     }
     return done;
+}
+
+static bool reserve_block(void)
+{
+    if (reserved)
+        return true;
+    struct slice *slice = slice_create();
+    struct block *block = slice ? block_create(BLOCK_SMALL) : NULL;
+    if (!block) {
+        if (slice)
+            slice_destroy(slice);
+        return false;
+    }
+    slice->block = block;
+    slice->p = block->data;
+    reserved = slice;
+    return true;
+}
+
+size_t chain_reserve(struct chain *chain, size_t least, uint8_t **p)
+{
+    assert(least <= BLOCK_SMALL);
+    size_t spare = spare_room(chain);
+    reserved_for = NULL;
+    if (spare && spare >= least) {
+        *p = chain->tail->block->data + chain->tail->block->used;
+        return spare;
+    }
+    if (!reserve_block())
+        return 0;
+    reserved_for = chain;
+    *p = reserved->block->data;
+    return reserved->block->size;
+}
+
+void chain_commit(struct chain *chain, size_t n)
+{
+    if (n == 0)
+        return;
+    if (reserved_for != chain) {
+        assert(n <= spare_room(chain));
+        chain->tail->block->used += (uint32_t)n;
+        lengthen_tail(chain, n);
+        return;
+    }
+    struct slice *slice = reserved;
+    assert(n <= slice->block->size);
+    reserved = NULL;
+    reserved_for = NULL;
+    slice->block->used = (uint32_t)n;
+    slice->n = n;
+    link_tail(chain, slice);
+}
+
+bool chain_load_head(struct chain *chain)
+{
+    struct slice *head = chain->head;
+    if (!head || !head->file)
+        return true;
+    struct slice *slice = slice_create();
+    struct block *block = slice ? block_create(head->n > BLOCK_SMALL ? BLOCK_LARGE : BLOCK_SMALL) : NULL;
+    size_t n = block ? read_file(head, block->data, head->n < block->size ? head->n : block->size) : 0;
+    if (slice)
+        slice->block = block;
+    if (n == 0) {
+        if (slice)
+            slice_destroy(slice);
+        return false;
+    }
+    block->used = (uint32_t)n;
+    slice->p = block->data;
+    slice->n = n;
+    chain_eat(chain, n); /* what is now in memory */
+    slice->next = chain->head;
+    chain->head = slice;
+    if (!chain->tail)
+        chain->tail = slice;
+    chain->n += n;
+    return true;
 }

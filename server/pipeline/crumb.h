@@ -6,7 +6,7 @@
 #ifndef PIPELINE_CRUMB_H
 #define PIPELINE_CRUMB_H
 
-#include <stdint.h>
+#include "pipeline/session.h"
 
 enum { CRUMBS_MOST = 256, CRUMB_MODULE_NAME = 32 };
 
@@ -26,6 +26,35 @@ struct crumbs {
     struct crumb at[CRUMBS_MOST];
 };
 extern struct crumbs *crumbs; /* never NULL: private memory until the app maps a shared one */
-void crumbs_use(struct crumbs *shared);
+void crumbs_use(struct crumbs *shared); /* before the first worker comes up; names known so far are carried over */
+void crumb_name(uint32_t module, str name); /* of the module with that index */
+
+/* Around each callback. The stores are relaxed atomics, which cost what plain ones do: others look at any time. r may be NULL. */
+static inline void crumb_enter(struct pipeline_worker *pw, const weir_mod *mod, enum stage stage, const struct weir_req *r)
+{
+    struct crumb *crumb = pw->crumb;
+    __atomic_store_n(&crumb->stage, (uint32_t)stage, __ATOMIC_RELAXED);
+    __atomic_store_n(&crumb->request, r ? r->number : 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&crumb->calls, crumb->calls + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&crumb->module, mod->index + 1, __ATOMIC_RELAXED);
+}
+static inline void crumb_leave(struct pipeline_worker *pw)
+{
+    __atomic_store_n(&pw->crumb->module, 0, __ATOMIC_RELAXED);
+}
+
+/* A callback inside another one (a variable's getter): remember whose time it is, and put it back. */
+struct crumb_mark {
+    uint32_t module, stage;
+};
+static inline struct crumb_mark crumb_mark(const struct pipeline_worker *pw)
+{
+    return (struct crumb_mark){ pw->crumb->module, pw->crumb->stage };
+}
+static inline void crumb_return(struct pipeline_worker *pw, struct crumb_mark mark)
+{
+    __atomic_store_n(&pw->crumb->stage, mark.stage, __ATOMIC_RELAXED);
+    __atomic_store_n(&pw->crumb->module, mark.module, __ATOMIC_RELAXED);
+}
 
 #endif

@@ -55,6 +55,7 @@ struct pipeline_worker {
     struct arena *spare_arenas[32]; /* recycled request memory */
     unsigned spare_count;
     struct suspensions *suspensions;
+    uint32_t module_count;          /* how many modules there were when it came up: those have thread slots */
     struct deferred finish;         /* pipeline_worker_down's last part */
     uint64_t requests_total, accepted_total; /* figures */
 };

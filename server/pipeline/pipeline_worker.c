@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* pipeline_worker.c: what a worker needs before its first connection, and what it leaves behind. */
+#include "pipeline/session.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pipeline/crumb.h"
+#include "pipeline/metrics.h"
+#include "pipeline/sink.h"
+#include "pipeline/suspension.h"
+#include "pipeline/timer.h"
+
+#include <assert.h>
+
+static _Thread_local struct pipeline_worker *self;
+
+struct pipeline_worker *pipeline_worker_self(void)
+{
+    return self;
+}
+
+static void *thread_slot(const struct pipeline_worker *pw, const weir_mod *mod)
+{
+    return mod->desc.thread_size ? pw->thread_slots + mod->thread_offset : NULL;
+}
+
+static void modules_down(struct pipeline_worker *pw, uint32_t count)
+{
+    while (count-- > 0) {
+        weir_mod *mod = modules.all[count];
+        if (!mod->desc.thread_down)
+            continue;
+        crumb_enter(pw, mod, STAGE_NONE, NULL);
+        mod->desc.thread_down(mod, thread_slot(pw, mod));
+        crumb_leave(pw);
+    }
+}
+
+static bool modules_up(struct pipeline_worker *pw)
+{
+    for (uint32_t i = 0; i < pw->module_count; i++) {
+        weir_mod *mod = modules.all[i];
+        if (!mod->desc.thread_up)
+            continue;
+        crumb_enter(pw, mod, STAGE_NONE, NULL);
+        int rc = mod->desc.thread_up(mod, thread_slot(pw, mod));
+        crumb_leave(pw);
+        if (rc == 0)
+            continue;
+        log_error("module " STR_FMT ": cannot start on worker %u%s%s", STR_ARG(mod->name), pw->index,
+                  mod->error[0] ? ": " : "", mod->error);
+        modules_down(pw, i);
+        return false;
+    }
+    return true;
+}
+
+static void free_parts(struct pipeline_worker *pw)
+{
+    timers_worker_down();
+    if (pw->suspensions)
+        suspensions_close(pw->suspensions);
+    metrics_worker_down(pw);
+    while (pw->spare_count)
+        arena_destroy(pw->spare_arenas[--pw->spare_count]);
+    worker_set_slot(pw->worker, WORKER_SLOT_PIPELINE, NULL);
+    self = NULL;
+    mem_free(pw->thread_slots);
+    mem_free(pw);
+}
+
+/* Requests that were closed with their sessions free their memory in a deferred call of their own, queued before this one. */
+static void finish(struct deferred *deferred)
+{
+    struct pipeline_worker *pw = list_entry(deferred, struct pipeline_worker, finish);
+    assert(list_is_empty(&pw->connections));
+    modules_down(pw, pw->module_count);
+    sinks_worker_down(pw);
+    snapshot_worker_down(pw);
+    free_parts(pw);
+}
+
+struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index)
+{
+    assert(!self && index < CRUMBS_MOST);
+    struct pipeline_worker *pw = mem_zalloc(sizeof(*pw));
+    if (!pw)
+        return NULL;
+    self = pw;
+    pw->worker = worker;
+    pw->index = index;
+    pw->crumb = &crumbs->at[index];
+    list_init(&pw->connections);
+    deferred_init(&pw->finish, finish);
+    worker_set_slot(worker, WORKER_SLOT_PIPELINE, pw);
+    pw->module_count = modules.count;
+    pw->thread_slots = mem_zalloc(modules.thread_size);
+    pw->suspensions = suspensions_open(worker);
+    if (!pw->thread_slots || !pw->suspensions || !metrics_worker_up(pw) || !modules_up(pw)) {
+        free_parts(pw);
+        return NULL;
+    }
+    sinks_worker_up(pw);
+    snapshot_worker_up(pw);
+    return pw;
+}
+
+void pipeline_worker_down(struct pipeline_worker *pw)
+{
+    sessions_close(pw);
+    worker_defer(&pw->finish);
+}
