@@ -21,7 +21,7 @@ int64_t host_counts[8];
 uint64_t host_openssl_bytes;
 uint32_t host_files_read;
 
-/* -- the host's functions --------------------------------------------------------------------------------------------- */
+/* -- the host's functions ------------------------------------------------------------------------------------------ */
 
 static void *remember(void **list, uint32_t *count, uint32_t room, void *p)
 {
@@ -193,7 +193,7 @@ static const struct weir_api api = {
 };
 const struct weir_api *weir_api_ = &api; /* for the inline functions used here */
 
-/* -- OpenSSL's memory, counted ---------------------------------------------------------------------------------------- */
+/* -- OpenSSL's memory, counted ------------------------------------------------------------------------------------- */
 
 union head {
     size_t n;
@@ -262,7 +262,7 @@ void host_stop(void)
         fprintf(stderr, "%s is left\n", host_dir);
 }
 
-/* -- binding ---------------------------------------------------------------------------------------------------------- */
+/* -- binding ------------------------------------------------------------------------------------------------------- */
 
 static const void *element(weir_table table, uint32_t i)
 {
@@ -273,7 +273,10 @@ static weir_str keep_text(weir_conf *c, const char *text, bool is_path)
 {
     char *copy = conf_alloc(c, 512);
 
-    snprintf(copy, 512, "%s%s%s", is_path && text[0] != '/' ? host_dir : "", is_path && text[0] != '/' ? "/" : "", text);
+    if (is_path && text[0] != '/')
+        snprintf(copy, 512, "%s/%s", host_dir, text);
+    else
+        snprintf(copy, 512, "%s", text);
     return (weir_str){ copy, strlen(copy) };
 }
 
@@ -393,8 +396,9 @@ bool host_bind(weir_conf *c, weir_conf *outer, const char *names, const char *st
     for (char *line = strtok_r(text, ";", &line_rest); line != NULL; line = strtok_r(NULL, ";", &line_rest)) {
         char *rest = NULL, *name = strtok_r(line, " ", &rest);
         const struct weir_directive *directive = name != NULL ? find_directive(name) : NULL;
-        if (directive != NULL)
-            store_arguments(c, directive, rest, directive->record_size > 0 ? add_record(c, directive, &is_own) : c->conf);
+        if (directive == NULL)
+            continue;
+        store_arguments(c, directive, rest, directive->record_size > 0 ? add_record(c, directive, &is_own) : c->conf);
     }
     free(text);
     c->is_bound = weir_module.check(c, c->conf) != WEIR_CONF_ERROR;
@@ -410,7 +414,7 @@ void host_drop(weir_conf *c)
     memset(c, 0, sizeof(*c));
 }
 
-/* -- hooks and variables ---------------------------------------------------------------------------------------------- */
+/* -- hooks and variables ------------------------------------------------------------------------------------------- */
 
 const struct weir_transport *host_transport(void)
 {
@@ -454,7 +458,7 @@ void host_end_request(weir_req *r)
     r->memory_count = 0;
 }
 
-/* -- connections ------------------------------------------------------------------------------------------------------ */
+/* -- connections --------------------------------------------------------------------------------------------------- */
 
 void make_sockets(int fds[2])
 {
@@ -545,7 +549,7 @@ void pair_close(struct pair *p)
     close(p->fds[1]);
 }
 
-/* -- certificates ----------------------------------------------------------------------------------------------------- */
+/* -- certificates -------------------------------------------------------------------------------------------------- */
 
 char *in_dir(const char *name)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_host.h: as much of a host as driving the built module takes: a table of functions, a binder that goes by the module's
- * own directive table, connections without a server, certificates made on the spot.
+/* test_host.h: as much of a host as driving the built module takes: a table of functions, a binder that goes by the
+ * module's own directive table, connections without a server, certificates made on the spot.
  *
  * Owner:   what a bind hands out lives until host_drop. Thread: one. Errors: a broken test asserts. */
 #ifndef TEST_HOST_H
@@ -41,7 +41,7 @@ struct weir_req {
     uint32_t refused; /* status */
 };
 
-/* -- bind: statements are "name arg arg" lines; outer may be NULL ----------------------------------------------------- */
+/* -- bind: statements are "name arg arg" lines; outer may be NULL -------------------------------------------------- */
 
 bool host_bind(weir_conf *c, weir_conf *outer, const char *names, const char *statements);
 void host_drop(weir_conf *c);
@@ -57,7 +57,7 @@ weir_verdict host_run_hook(weir_req *r, uint32_t stage, const weir_conf *site);
 const char *host_variable(weir_req *r, const char *name); /* "-": no value; until host_end_request */
 void host_end_request(weir_req *r);
 
-/* -- connections ------------------------------------------------------------------------------------------------------ */
+/* -- connections --------------------------------------------------------------------------------------------------- */
 
 struct pair {
     weir_conn conn;
@@ -75,7 +75,7 @@ void make_sockets(int fds[2]);
 /* A client of OpenSSL's own instead of the module's; the server side is shaken hands with. */
 bool raw_shake(struct pair *p, weir_conf *const *sites, SSL *client);
 
-/* -- certificates: NAME.crt and NAME.key in host_dir ------------------------------------------------------------------ */
+/* -- certificates: NAME.crt and NAME.key in host_dir --------------------------------------------------------------- */
 
 struct recipe {
     const char *name, *subject, *names; /* names: "DNS:a,IP:1.2.3.4" */

@@ -15,7 +15,7 @@ static const struct recipe recipes[] = {
     { .name = "a", .subject = "a.example", .names = "DNS:a.example,DNS:*.a.example", .issuer = "ca", .last_day = 50 },
     { .name = "a2", .subject = "a.example", .names = "DNS:a.example", .issuer = "ca", .last_day = 50 },
     { .name = "rsa", .subject = "a.example", .names = "DNS:a.example", .issuer = "ca", .rsa = true, .last_day = 50 },
-    { .name = "old", .subject = "a.example", .names = "DNS:a.example", .issuer = "ca", .first_day = -9, .last_day = -1 },
+    { .name = "old", .subject = "old", .names = "DNS:a.example", .issuer = "ca", .first_day = -9, .last_day = -1 },
     { .name = "new", .subject = "a.example", .names = "DNS:a.example", .issuer = "ca", .first_day = 9, .last_day = 20 },
 };
 
@@ -52,7 +52,7 @@ static int setup(void **state)
     return 0;
 }
 
-/* -- messages --------------------------------------------------------------------------------------------------------- */
+/* -- messages ------------------------------------------------------------------------------------------------------ */
 
 #define LOCKED "error: key DIR/locked.key: is encrypted; write a plain one with \"openssl pkey -in DIR/locked.key\"\n"
 #define NEEDS_KEY \
@@ -78,8 +78,8 @@ static const struct {
     { "a.example", "tls_certificate a.crt rsa.key",
       "error: key DIR/rsa.key: does not belong to certificate DIR/a.crt\n" },
     { "a.example", "tls_certificate upside-down.crt a.key",
-      "error: key DIR/a.key: does not belong to certificate DIR/upside-down.crt; the file's first certificate must be the "
-      "site's own\n" },
+      "error: key DIR/a.key: does not belong to certificate DIR/upside-down.crt; the file's first certificate must be "
+      "the site's own\n" },
     { "a.example", "tls_certificate a.key a.key",
       "error: certificate DIR/a.key: holds none, PEM (BEGIN CERTIFICATE) is expected\n" },
     { "a.example", "tls_certificate a.crt a.crt",
@@ -89,8 +89,8 @@ static const struct {
     { "a.example", "tls_certificate a.crt locked.key", LOCKED },
     { "a.example", "tls_certificate a.crt", NEEDS_KEY },
     { "a.example", "tls_certificate a.crt a.key;tls_certificate a2.crt a2.key",
-      "error: certificate DIR/a2.crt: a second one with a key of kind id-ecPublicKey in this scope; one RSA and one ECDSA "
-      "can stand together\n" },
+      "error: certificate DIR/a2.crt: a second one with a key of kind id-ecPublicKey in this scope; one RSA and one "
+      "ECDSA can stand together\n" },
     { "a.example", "tls_certificate internal;tls_certificate a.crt a.key",
       "error: tls_certificate internal stands alone in its scope; remove the others\n" },
     { "a.example", "tls_certificate a.crt a.key;tls_ciphers AES128-NONSENSE",
@@ -214,14 +214,15 @@ static void test_the_systems_ca_certificates(void **state)
     weir_conf c = { 0 };
 
     (void)state;
-    void *prepared = host_prepare(&c, (struct weir_transport_wish){ .verify = true, .server_name = WEIR_S("a.example") });
+    struct weir_transport_wish wish = { .verify = true, .server_name = WEIR_S("a.example") };
+    void *prepared = host_prepare(&c, wish);
     assert_non_null(prepared);
     assert_string_equal(c.said, "");
     host_transport()->release(prepared);
     host_drop(&c);
 }
 
-/* -- the local CA ----------------------------------------------------------------------------------------------------- */
+/* -- the local CA -------------------------------------------------------------------------------------------------- */
 
 static X509 *root_on_disk(void)
 {
@@ -337,8 +338,8 @@ static void test_a_damaged_ca_is_an_error(void **state)
     host_drop(&site);
     unlink(in_dir("state/ca.key"));
     assert_false(host_bind(&site, NULL, "home.example", "tls_certificate internal"));
-    assert_string_equal(site.said, expected("error: the local CA is incomplete: DIR/state/ca.key is missing; bring it back "
-                                            "or remove DIR/state/ca.crt to get a new one\n"));
+    assert_string_equal(site.said, expected("error: the local CA is incomplete: DIR/state/ca.key is missing; bring it "
+                                            "back or remove DIR/state/ca.crt to get a new one\n"));
     host_drop(&site);
     append("state/ca.key", "a.key");
     assert_false(host_bind(&site, NULL, "home.example", "tls_certificate internal"));

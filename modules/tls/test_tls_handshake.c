@@ -33,10 +33,11 @@ static int setup(void **state)
 
 static struct weir_transport_wish wish_for(const char *name)
 {
-    return (struct weir_transport_wish){ .server_name = { name, strlen(name) }, .ca_file = WEIR_S("ca.crt"), .verify = true };
+    return (struct weir_transport_wish){ .server_name = { name, strlen(name) }, .ca_file = WEIR_S("ca.crt"),
+                                         .verify = true };
 }
 
-/* -- the client role's judgement -------------------------------------------------------------------------------------- */
+/* -- the client role's judgement ----------------------------------------------------------------------------------- */
 
 static const struct judged {
     const char *what, *certificate, *name, *ca, *why; /* why NULL: it is accepted */
@@ -81,7 +82,7 @@ static void test_client_judges_the_server(void **state)
     }
 }
 
-/* -- the server role's choice ----------------------------------------------------------------------------------------- */
+/* -- the server role's choice -------------------------------------------------------------------------------------- */
 
 static const struct named {
     const char *asked, *got, *why; /* got: the certificate's subject */
@@ -162,7 +163,7 @@ static void test_no_server_name_takes_the_only_site(void **state)
     host_drop(&a);
 }
 
-/* -- what is agreed on ------------------------------------------------------------------------------------------------ */
+/* -- what is agreed on --------------------------------------------------------------------------------------------- */
 
 static const struct agreed {
     const char *what, *statements;
@@ -172,11 +173,12 @@ static const struct agreed {
 } agreed[] = {
     { "newest version", "", 0, 0, NULL, NULL, NULL, "TLSv1.3", "TLS_AES_128_GCM_SHA256", "EC", NULL },
     { "1.2", "", 0, TLS1_2_VERSION, NULL, NULL, NULL, "TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256", "EC", NULL },
-    { "RSA for who knows only that", "", 0, TLS1_2_VERSION, NULL, "aRSA", NULL, "TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256",
+    { "RSA for who knows only that", "", 0, TLS1_2_VERSION, NULL, "aRSA", NULL, "TLSv1.2",
+      "ECDHE-RSA-AES128-GCM-SHA256", "RSA", NULL },
+    { "RSA by signature algorithm", "", TLS1_3_VERSION, 0, "RSA-PSS+SHA256:RSA+SHA256", NULL, NULL, "TLSv1.3", NULL,
       "RSA", NULL },
-    { "RSA by signature algorithm", "", TLS1_3_VERSION, 0, "RSA-PSS+SHA256:RSA+SHA256", NULL, NULL, "TLSv1.3", NULL, "RSA",
-      NULL },
-    { "1.1 is refused", "", 0, TLS1_1_VERSION, NULL, "ALL:@SECLEVEL=0", NULL, NULL, NULL, NULL, "unsupported protocol" },
+    { "1.1 is refused", "", 0, TLS1_1_VERSION, NULL, "ALL:@SECLEVEL=0", NULL, NULL, NULL, NULL,
+      "unsupported protocol" },
     { "only 1.2", "tls_protocols 1.2", 0, 0, NULL, NULL, NULL, "TLSv1.2", NULL, NULL, NULL },
     { "only 1.3", "tls_protocols 1.3", 0, 0, NULL, NULL, NULL, "TLSv1.3", NULL, NULL, NULL },
     { "1.2 to a 1.3 site", "tls_protocols 1.3", 0, TLS1_2_VERSION, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -185,8 +187,8 @@ static const struct agreed {
       "ECDHE-ECDSA-AES256-GCM-SHA384", NULL, NULL },
     { "site's 1.3 suite", "tls_ciphers TLS_CHACHA20_POLY1305_SHA256", 0, 0, NULL, NULL, NULL, "TLSv1.3",
       "TLS_CHACHA20_POLY1305_SHA256", NULL, NULL },
-    { "both lists in one", "tls_ciphers TLS_AES_256_GCM_SHA384:ECDHE-RSA-CHACHA20-POLY1305", 0, TLS1_2_VERSION, NULL, NULL,
-      NULL, "TLSv1.2", "ECDHE-RSA-CHACHA20-POLY1305", "RSA", NULL },
+    { "both lists in one", "tls_ciphers TLS_AES_256_GCM_SHA384:ECDHE-RSA-CHACHA20-POLY1305", 0, TLS1_2_VERSION, NULL,
+      NULL, NULL, "TLSv1.2", "ECDHE-RSA-CHACHA20-POLY1305", "RSA", NULL },
     { "no cipher in common", "tls_ciphers ECDHE-ECDSA-AES256-GCM-SHA384", 0, TLS1_2_VERSION, NULL, "AES128", NULL, NULL,
       NULL, NULL, "no shared cipher" },
     { "CBC is not offered", "", 0, TLS1_2_VERSION, NULL, "ECDHE-RSA-AES128-SHA", NULL, NULL, NULL, NULL,
@@ -278,7 +280,7 @@ static void test_client_role_offers_protocols(void **state)
     host_drop(&a);
 }
 
-/* -- client certificates ---------------------------------------------------------------------------------------------- */
+/* -- client certificates ------------------------------------------------------------------------------------------- */
 
 static const struct verified {
     const char *mode, *certificate, *verify, *subject, *why;
@@ -318,8 +320,9 @@ static void test_client_certificates(void **state)
         weir_conf *sites[] = { &a, NULL };
         char text[256], certificate[32], key[32];
         struct pair p;
-        snprintf(text, sizeof(text), "tls_certificate a.crt a.key;tls_client_ca ca.crt;tls_verify_client %s;tls_protocols %s",
-                 row->mode, versions[i % 2]);
+        snprintf(text, sizeof(text),
+                 "tls_certificate a.crt a.key;tls_client_ca ca.crt;tls_verify_client %s;tls_protocols %s", row->mode,
+                 versions[i % 2]);
         assert_true(host_bind(&a, NULL, "a.example", text));
         if (row->certificate != NULL) {
             wish.certificate = (weir_str){ certificate, (size_t)snprintf(certificate, 32, "%s.crt", row->certificate) };
@@ -339,7 +342,7 @@ static void test_client_certificates(void **state)
     }
 }
 
-/* -- resumption ------------------------------------------------------------------------------------------------------- */
+/* -- resumption ---------------------------------------------------------------------------------------------------- */
 
 /* One connection with a byte each way, so that a ticket (TLS 1.3: after the handshake) arrives. Was it resumed? */
 static bool visit(weir_conf *const *sites, void *prepared)
@@ -451,7 +454,8 @@ static void test_resumed_client_certificate_is_remembered(void **state)
     struct pair p;
 
     (void)state;
-    assert_true(host_bind(&a, NULL, "a.example", "tls_certificate a.crt a.key;tls_client_ca ca.crt;tls_verify_client on"));
+    assert_true(host_bind(&a, NULL, "a.example",
+                          "tls_certificate a.crt a.key;tls_client_ca ca.crt;tls_verify_client on"));
     wish.certificate = (weir_str)WEIR_S("client.crt");
     wish.key = (weir_str)WEIR_S("client.key");
     void *prepared = host_prepare(&a, wish);
@@ -468,7 +472,7 @@ static void test_resumed_client_certificate_is_remembered(void **state)
     host_drop(&a);
 }
 
-/* -- 421 -------------------------------------------------------------------------------------------------------------- */
+/* -- 421 ----------------------------------------------------------------------------------------------------------- */
 
 static const struct misdirected {
     const char *what, *other; /* settings of the site asked for; the handshake's are defaults */
@@ -509,7 +513,7 @@ static void test_host_with_another_policy(void **state)
     }
 }
 
-/* -- peers that do not speak TLS -------------------------------------------------------------------------------------- */
+/* -- peers that do not speak TLS ----------------------------------------------------------------------------------- */
 
 static void test_strange_first_bytes(void **state)
 {

@@ -18,7 +18,8 @@ static const struct weir_transport *t;
 static int setup(void **state)
 {
     const struct recipe recipe = { .name = "a", .subject = "a.example", .names = "DNS:a.example", .last_day = 50 };
-    struct weir_transport_wish wish = { .server_name = WEIR_S("a.example"), .ca_file = WEIR_S("a.crt"), .verify = true };
+    struct weir_transport_wish wish = { .server_name = WEIR_S("a.example"), .ca_file = WEIR_S("a.crt"),
+                                        .verify = true };
 
     (void)state;
     t = host_transport();
@@ -68,7 +69,7 @@ static char *pattern(size_t n)
     return bytes;
 }
 
-/* -- records ---------------------------------------------------------------------------------------------------------- */
+/* -- records ------------------------------------------------------------------------------------------------------- */
 
 /* What lies in the socket, as records: their number and lengths. */
 static uint32_t peek_records(int fd, uint32_t lengths[8])
@@ -145,7 +146,7 @@ static void test_room_in_many_spans(void **state)
     free(bytes);
 }
 
-/* -- full sockets ----------------------------------------------------------------------------------------------------- */
+/* -- full sockets -------------------------------------------------------------------------------------------------- */
 
 static void test_a_full_socket_takes_the_rest_later(void **state)
 {
@@ -224,7 +225,7 @@ static void test_bytes_that_come_one_by_one(void **state)
     close(left[0]), close(left[1]), close(right[0]), close(right[1]);
 }
 
-/* -- what was read ahead ---------------------------------------------------------------------------------------------- */
+/* -- what was read ahead ------------------------------------------------------------------------------------------- */
 
 static void test_request_behind_the_last_handshake_message(void **state)
 {
@@ -245,7 +246,7 @@ static void test_request_behind_the_last_handshake_message(void **state)
     pair_close(&p);
 }
 
-/* -- ends ------------------------------------------------------------------------------------------------------------- */
+/* -- ends ---------------------------------------------------------------------------------------------------------- */
 
 static void test_end_in_order(void **state)
 {
@@ -387,7 +388,7 @@ static void test_renegotiation_is_refused(void **state)
     SSL_CTX_free(ctx);
 }
 
-/* -- memory ----------------------------------------------------------------------------------------------------------- */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 static void test_idle_connections_are_small(void **state)
 {

@@ -37,7 +37,7 @@ static const struct weir_arg verify_args[] = {
 static const struct weir_directive directives[] = {
     { .name = "tls_certificate", .scopes = SCOPES, .merge = WEIR_MERGE_REPLACE, .args = WEIR_TABLE(certificate_args),
       .record_size = sizeof(struct tls_certificate), .offset = offsetof(struct tls_conf, certificates),
-      .doc = "certificate with chain and its key, PEM files; once per kind of key; or `internal`: from weir's local CA" },
+      .doc = "certificate with chain and its key, PEM files, once per kind of key; or `internal`: of weir's local CA" },
     { .name = "tls_protocols", .scopes = SCOPES, .args = WEIR_TABLE(protocols_args),
       .doc = "versions of TLS that clients may use; both when not said" },
     { .name = "tls_ciphers", .scopes = SCOPES, .args = WEIR_TABLE(ciphers_args),
@@ -50,7 +50,7 @@ static const struct weir_directive directives[] = {
              "let clients resume a session without a full handshake"),
 };
 
-/* A site's demands on the client were checked against the server name; another site's content may not be had with them. */
+/* A site's demands on the client were met for the server name; another site's content may not be had with them. */
 static weir_verdict check_policy(weir_req *r, const void *cf, void *ctx)
 {
     const struct tls_conf *conf = cf;
@@ -93,7 +93,8 @@ static const struct weir_metric metrics[] = {
     [TLS_HANDSHAKES] = { .name = "handshakes_total", .doc = "TLS handshakes with clients that were completed",
                          .kind = WEIR_COUNTER },
     [TLS_HANDSHAKES_FAILED] = { .name = "handshakes_failed_total",
-                                .doc = "TLS handshakes with clients that failed or were given up", .kind = WEIR_COUNTER },
+                                .doc = "TLS handshakes with clients that failed or were given up",
+                                .kind = WEIR_COUNTER },
     [TLS_RESUMED] = { .name = "resumed_total", .doc = "completed TLS handshakes that resumed a session",
                       .kind = WEIR_COUNTER },
 };

@@ -2,11 +2,11 @@
 /* tls.h: what the files of this module share.
  *
  * Shape:   conf (directives, one per distinct scope) --check()--> tls_scope (SSL_CTX, digests, made once per snapshot);
- *          a connection is a tls_conn: an SSL on the descriptor. The server role begins on one base SSL_CTX and moves to
- *          the scope's own once the ClientHello named the site; the client role begins on its tls_origin's.
- * Owner:   tls_conf owns its tls_scope until drop(); SSLs hold their own references to what they use, so that connections
+ *          a connection is a tls_conn: an SSL on the descriptor. The server role begins on one base SSL_CTX and moves
+ *          to the scope's own once the ClientHello named the site; the client role begins on its tls_origin's.
+ * Owner:   tls_conf owns its tls_scope until drop(); SSLs hold references to what they use, so that connections
  *          outlive snapshots. Trust stores and the local CA are counted and shared by path.
- * Thread:  conf, scope, trust: the thread that binds; tls_conn: its worker; tickets, leaves, sessions: any, locked inside.
+ * Thread:  conf, scope, trust: the thread that binds; tls_conn: its worker; tickets, leaves, sessions: any, locked.
  * Errors:  bind-time functions report through weir_conf_error_at and answer -1 or NULL. */
 #ifndef TLS_H
 #define TLS_H
@@ -72,18 +72,18 @@ extern const struct weir_transport tls_transport;
 #define TLS_VARIABLES 9u
 extern const struct weir_variable tls_variables[TLS_VARIABLES];
 
-/* -- tls_scope.c: configuration into SSL_CTX -------------------------------------------------------------------------- */
+/* -- tls_scope.c: configuration into SSL_CTX ----------------------------------------------------------------------- */
 
 struct tls_scope *tls_scope_create(weir_conf *c, const struct tls_conf *conf);
 void tls_scope_destroy(struct tls_scope *scope);
-/* Certificate, chain and key from PEM files into ctx. fingerprint: NULL, or TLS_DIGEST bytes. leaf: NULL, or borrowed. */
+/* Certificate, chain and key from PEM files into ctx. fingerprint: NULL or TLS_DIGEST bytes. leaf: NULL or borrowed. */
 int tls_use_files(weir_conf *c, SSL_CTX *ctx, const struct tls_certificate *files, uint8_t *fingerprint, X509 **leaf);
 /* What both roles' contexts have in common. */
 SSL_CTX *tls_ctx_create(const SSL_METHOD *method);
 /* This thread's earliest OpenSSL error in words; empties the queue. */
 const char *tls_reason(void);
 
-/* -- tls_trust.c: sets of CA certificates ----------------------------------------------------------------------------- */
+/* -- tls_trust.c: sets of CA certificates -------------------------------------------------------------------------- */
 
 struct tls_trust {
     struct tls_trust *next;
@@ -98,7 +98,7 @@ struct tls_trust {
 struct tls_trust *tls_trust_get(weir_conf *c, const struct weir_place *at, weir_str path); /* empty: the system's */
 void tls_trust_release(struct tls_trust *trust);
 
-/* -- tls_local_ca.c: `tls_certificate internal` ----------------------------------------------------------------------- */
+/* -- tls_local_ca.c: `tls_certificate internal` -------------------------------------------------------------------- */
 
 /* The local CA's certificates for these names (weir_str; none: for whatever name a client asks). */
 struct tls_leaf *tls_leaf_create(weir_conf *c, const struct weir_place *at, weir_table names);
@@ -106,12 +106,12 @@ void tls_leaf_destroy(struct tls_leaf *leaf);
 int tls_leaf_use(struct tls_leaf *leaf, SSL *ssl, const char *server_name); /* "": none. 0 or -1 */
 const uint8_t *tls_leaf_authority(const struct tls_leaf *leaf); /* TLS_DIGEST bytes of the CA's certificate */
 
-/* -- tls_tickets.c ---------------------------------------------------------------------------------------------------- */
+/* -- tls_tickets.c ------------------------------------------------------------------------------------------------- */
 
 int tls_tickets_start(void);
 int tls_tickets_use(SSL_CTX *ctx);
 
-/* -- tls_io.c: both roles once the SSL stands ------------------------------------------------------------------------- */
+/* -- tls_io.c: both roles once the SSL stands ---------------------------------------------------------------------- */
 
 int tls_io_start(void);
 struct tls_conn *tls_conn_create(SSL_CTX *ctx, int fd);
@@ -125,7 +125,7 @@ uint32_t tls_pending(void *state);
 weir_str tls_alpn(void *state);
 char *tls_text(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* valid until this thread's next one */
 
-/* -- tls_server.c, tls_client.c --------------------------------------------------------------------------------------- */
+/* -- tls_server.c, tls_client.c ------------------------------------------------------------------------------------ */
 
 int tls_server_start(void);
 void *tls_accept(weir_conn *conn, int fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tls_io.c: an SSL on a descriptor: handshake, reading, writing, farewell; the same for both roles.
  *
- * OpenSSL reads ahead, so that a record costs one recv. The descriptor stands behind a BIO of our own, for two reasons: a
- * write to a closed peer raises no SIGPIPE, and a short recv is remembered, so that filling a caller's room does not end
- * with one more recv that is known to find nothing. WEIR_IO_WANT_READ is still never answered without an EAGAIN: an end
- * that came together with the last bytes gives no further edge. */
+ * OpenSSL reads ahead, so that a record costs one recv. The descriptor stands behind a BIO of our own, for two reasons:
+ * a write to a closed peer raises no SIGPIPE, and a short recv is remembered, so that filling a caller's room does not
+ * end with one more recv that is known to find nothing. WEIR_IO_WANT_READ is still never answered without an EAGAIN: an
+ * end that came together with the last bytes gives no further edge. */
 #include "tls.h"
 
 #include <openssl/err.h>
@@ -37,7 +37,7 @@ const char *tls_reason(void)
     return reason != NULL ? reason : "unknown reason";
 }
 
-/* -- the descriptor as OpenSSL sees it -------------------------------------------------------------------------------- */
+/* -- the descriptor as OpenSSL sees it ----------------------------------------------------------------------------- */
 
 static int fd_read(BIO *bio, char *to, size_t n, size_t *done)
 {
@@ -140,7 +140,7 @@ void tls_conn_destroy(struct tls_conn *t)
     free(t);
 }
 
-/* -- handshake -------------------------------------------------------------------------------------------------------- */
+/* -- handshake ----------------------------------------------------------------------------------------------------- */
 
 static void begin_call(struct tls_conn *t)
 {
@@ -230,7 +230,7 @@ int tls_handshake(void *state, weir_str *why)
     return WEIR_IO_ERROR;
 }
 
-/* -- reading ---------------------------------------------------------------------------------------------------------- */
+/* -- reading ------------------------------------------------------------------------------------------------------- */
 
 static int64_t stop_reading(struct tls_conn *t, int64_t total)
 {
@@ -279,7 +279,7 @@ uint32_t tls_pending(void *state)
     return t->has_more && (SSL_has_pending(t->ssl) || SSL_want_write(t->ssl)) ? 1 : 0;
 }
 
-/* -- writing ---------------------------------------------------------------------------------------------------------- */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
 struct cursor {
     const weir_str *from;
@@ -295,7 +295,7 @@ static void skip_empty(struct cursor *c)
     }
 }
 
-/* The content of the next record, at most `limit` bytes: where it lies, when one slice holds it all, else gathered in room. */
+/* The next record's content, at most `limit` bytes: where it lies when one slice holds it all, or gathered in room. */
 static weir_str next_record(const struct cursor *start, size_t limit, char *room)
 {
     struct cursor c = *start;
@@ -354,7 +354,7 @@ int64_t tls_writev(void *state, const weir_str *from, uint32_t count)
     return total;
 }
 
-/* -- the end ---------------------------------------------------------------------------------------------------------- */
+/* -- the end ------------------------------------------------------------------------------------------------------- */
 
 int tls_shutdown(void *state)
 {

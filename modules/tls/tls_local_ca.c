@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tls_local_ca.c: `tls_certificate internal`: an authority of this machine's own, and the certificates it gives to sites.
+/* tls_local_ca.c: `tls_certificate internal`: an authority of this machine's own, and the certificates it gives.
  *
- * Shape:   the authority is a P-256 root kept as ca.crt and ca.key in the module's state folder, made once. A leaf hands out
- *          certificates for a scope: made in memory by the first handshake that needs one, for 90 days, and made anew by
- *          the first handshake in the last third of its life, so that neither a reload nor a restart is ever due.
+ * Shape:   the authority is a P-256 root kept as ca.crt and ca.key in the module's state folder, made once. A leaf
+ *          hands out certificates for a scope: made in memory by the first handshake that needs one, for 90 days, and
+ *          anew by the first handshake in the last third of its life: no reload and no restart is ever due.
  *          All certificates of one authority in one process share a key that is never stored.
  * Thread:  authority: constant once made; leaf: any, under its lock.
  * Source:  RFC 5280. */
@@ -55,7 +55,7 @@ struct tls_leaf {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct authority *current;
 
-/* -- certificates ----------------------------------------------------------------------------------------------------- */
+/* -- certificates -------------------------------------------------------------------------------------------------- */
 
 static bool add_extension(X509 *certificate, X509 *issuer, int nid, const char *value)
 {
@@ -201,7 +201,7 @@ fail:
     return NULL;
 }
 
-/* -- the authority and its files -------------------------------------------------------------------------------------- */
+/* -- the authority and its files ----------------------------------------------------------------------------------- */
 
 static void authority_release(struct authority *authority)
 {
@@ -300,7 +300,8 @@ static int read_authority(weir_conf *c, const struct weir_place *at, struct auth
                                   "both to get a new one", authority->path, key_path);
     }
     if (X509_cmp_current_time(X509_get0_notAfter(authority->certificate)) < 0)
-        weir_conf_warn(c, at, "the local CA %s has expired; remove it and %s to get a new one", authority->path, key_path);
+        weir_conf_warn(c, at, "the local CA %s has expired; remove it and %s to get a new one", authority->path,
+                       key_path);
     return 0;
 }
 
@@ -308,8 +309,9 @@ static int fill_authority(weir_conf *c, const struct weir_place *at, struct auth
                           bool has_certificate, bool has_key)
 {
     if (has_certificate != has_key)
-        return weir_conf_error_at(c, at, "the local CA is incomplete: %s is missing; bring it back or remove %s to get a new "
-                                  "one", has_key ? authority->path : key_path, has_key ? key_path : authority->path);
+        return weir_conf_error_at(c, at, "the local CA is incomplete: %s is missing; bring it back or remove %s to get "
+                                  "a new one", has_key ? authority->path : key_path,
+                                  has_key ? key_path : authority->path);
     if (has_certificate)
         return read_authority(c, at, authority, key_path);
     authority->key = EVP_EC_gen("P-256");
@@ -340,7 +342,8 @@ static struct authority *authority_create(weir_conf *c, const struct weir_place 
     has_key = look(key_path, ignored);
     if (fill_authority(c, at, authority, key_path, has_certificate, has_key) == 0) {
         authority->leaf_key = EVP_EC_gen("P-256");
-        if (authority->leaf_key != NULL && X509_digest(authority->certificate, EVP_sha256(), authority->digest, NULL) == 1)
+        if (authority->leaf_key != NULL &&
+            X509_digest(authority->certificate, EVP_sha256(), authority->digest, NULL) == 1)
             return authority;
         weir_conf_error_at(c, at, "the local CA: %s", tls_reason());
     }
@@ -388,7 +391,7 @@ out:
     return authority;
 }
 
-/* -- leaves ----------------------------------------------------------------------------------------------------------- */
+/* -- leaves -------------------------------------------------------------------------------------------------------- */
 
 static int copy_names(struct tls_leaf *leaf, weir_table names)
 {

@@ -22,7 +22,8 @@ SSL_CTX *tls_ctx_create(const SSL_METHOD *method)
 
     if (ctx == NULL)
         return NULL;
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                  SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -35,7 +36,7 @@ SSL_CTX *tls_ctx_create(const SSL_METHOD *method)
     return ctx;
 }
 
-/* -- certificates ----------------------------------------------------------------------------------------------------- */
+/* -- certificates -------------------------------------------------------------------------------------------------- */
 
 static int no_pass_phrase(char *to, int size, int writing, void *arg)
 {
@@ -70,7 +71,8 @@ static int read_chain(weir_conf *c, const struct tls_certificate *files, X509 **
         return weir_conf_error_at(c, &files->place, "certificate %s: cannot be read: %s", path, tls_reason());
     ERR_clear_error();
     if (*leaf == NULL)
-        return weir_conf_error_at(c, &files->place, "certificate %s: holds none, PEM (BEGIN CERTIFICATE) is expected", path);
+        return weir_conf_error_at(c, &files->place, "certificate %s: holds none, PEM (BEGIN CERTIFICATE) is expected",
+                                  path);
     return 0;
 }
 
@@ -91,8 +93,8 @@ static EVP_PKEY *read_key(weir_conf *c, const struct tls_certificate *files)
     if (key != NULL)
         return key;
     if (is_encrypted)
-        weir_conf_error_at(c, &files->place, "key %s: is encrypted; write a plain one with \"openssl pkey -in %s\"", path,
-                           path);
+        weir_conf_error_at(c, &files->place, "key %s: is encrypted; write a plain one with \"openssl pkey -in %s\"",
+                           path, path);
     else if (strstr(content.p, "PRIVATE KEY-----") == NULL)
         weir_conf_error_at(c, &files->place, "key %s: holds none, PEM (BEGIN PRIVATE KEY) is expected", path);
     else
@@ -120,7 +122,8 @@ static void warn_of_dates(weir_conf *c, const struct tls_certificate *files, con
                        files->certificate.p, date_text(X509_get0_notBefore(leaf)));
 }
 
-int tls_use_files(weir_conf *c, SSL_CTX *ctx, const struct tls_certificate *files, uint8_t *fingerprint, X509 **leaf_out)
+int tls_use_files(weir_conf *c, SSL_CTX *ctx, const struct tls_certificate *files, uint8_t *fingerprint,
+                  X509 **leaf_out)
 {
     STACK_OF(X509) *chain = sk_X509_new_null();
     EVP_PKEY *key = NULL;
@@ -180,11 +183,12 @@ static void warn_of_names(weir_conf *c, const struct tls_certificate *files, X50
             return;
     }
     if (names.count > 0)
-        weir_conf_warn(c, &files->place, "certificate %s: is for none of the site's names (%.*s%s); clients will refuse it",
+        weir_conf_warn(c, &files->place,
+                       "certificate %s: is for none of the site's names (%.*s%s); clients will refuse it",
                        files->certificate.p, (int)first->n, first->p, names.count > 1 ? ", ..." : "");
 }
 
-/* -- digests ---------------------------------------------------------------------------------------------------------- */
+/* -- digests ------------------------------------------------------------------------------------------------------- */
 
 static void add_part(EVP_MD_CTX *digest, const void *p, size_t n)
 {
@@ -221,7 +225,7 @@ static int set_policy(weir_conf *c, const struct tls_conf *conf, struct tls_scop
     return 0;
 }
 
-/* -- the parts of a context ------------------------------------------------------------------------------------------- */
+/* -- the parts of a context ---------------------------------------------------------------------------------------- */
 
 static void set_versions(const struct tls_conf *conf, struct tls_scope *scope)
 {
@@ -259,8 +263,8 @@ static int add_cipher(weir_conf *c, const struct tls_conf *conf, SSL_CTX *scratc
     if (is_suite ? !knows_suite(scratch, word)
                  : strchr("!+-@", word[0]) == NULL && SSL_CTX_set_cipher_list(scratch, word) != 1) {
         ERR_clear_error();
-        return weir_conf_error_at(c, &conf->ciphers_at, "cipher \"%s\" is not known; \"openssl ciphers -v\" lists names",
-                                  word);
+        return weir_conf_error_at(c, &conf->ciphers_at,
+                                  "cipher \"%s\" is not known; \"openssl ciphers -v\" lists names", word);
     }
     if (list[0] != 0)
         strcat(list, ":");
@@ -271,11 +275,13 @@ static int add_cipher(weir_conf *c, const struct tls_conf *conf, SSL_CTX *scratc
 static int split_ciphers(weir_conf *c, const struct tls_conf *conf, char *text, char *ciphers, char *suites)
 {
     SSL_CTX *scratch = tls_ctx_create(TLS_server_method());
-    char *rest = NULL;
+    char *rest = NULL, *word;
     int rc = scratch != NULL ? 0 : -1;
 
-    for (char *word = strtok_r(text, ":, ", &rest); word != NULL && scratch != NULL; word = strtok_r(NULL, ":, ", &rest))
+    while (scratch != NULL && (word = strtok_r(text, ":, ", &rest)) != NULL) {
         rc |= add_cipher(c, conf, scratch, word, ciphers, suites);
+        text = NULL;
+    }
     SSL_CTX_free(scratch);
     return rc;
 }
@@ -332,7 +338,7 @@ static int set_verify(weir_conf *c, const struct tls_conf *conf, const struct tl
     return 0;
 }
 
-/* -- the scope's certificates ----------------------------------------------------------------------------------------- */
+/* -- the scope's certificates -------------------------------------------------------------------------------------- */
 
 static const struct tls_certificate *certificate_at(const struct tls_conf *conf, uint32_t i)
 {
@@ -356,7 +362,8 @@ static int use_internal(weir_conf *c, const struct tls_conf *conf, const struct 
         return weir_conf_error_at(c, &which->place, "tls_certificate needs the key too: tls_certificate CERT KEY; (or "
                                                     "tls_certificate internal;)");
     if (conf->certificates.count > 1)
-        return weir_conf_error_at(c, &which->place, "tls_certificate internal stands alone in its scope; remove the others");
+        return weir_conf_error_at(c, &which->place,
+                                  "tls_certificate internal stands alone in its scope; remove the others");
     scope->leaf = tls_leaf_create(c, &which->place, names);
     if (scope->leaf == NULL)
         return -1;

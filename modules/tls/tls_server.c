@@ -2,8 +2,8 @@
 /* tls_server.c: the server role: from the ClientHello to the site whose certificate, versions and demands hold.
  *
  * Every connection begins on one base context, which also holds what OpenSSL asks of the first context only: the ticket
- * keys and the session lifetime. The ClientHello callback runs before version, cipher, session and certificate are chosen,
- * so the site decides them all (RFC 6066 3, RFC 8446 4.1.2). */
+ * keys and the session lifetime. The ClientHello callback runs before version, cipher, session and certificate are
+ * chosen, so the site decides them all (RFC 6066 3, RFC 8446 4.1.2). */
 #include "tls.h"
 
 #include <openssl/err.h>

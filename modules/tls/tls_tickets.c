@@ -124,7 +124,8 @@ static int unseal(const unsigned char name[16], const unsigned char *iv, EVP_CIP
     return found == KEY_FRESH ? 1 : 2;
 }
 
-static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *ctx, EVP_MAC_CTX *mac, int seals)
+static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *ctx, EVP_MAC_CTX *mac,
+                     int seals)
 {
     (void)ssl;
     return seals ? seal(name, iv, ctx, mac) : unseal(name, iv, ctx, mac);
