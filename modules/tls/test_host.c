@@ -19,6 +19,7 @@ char host_dir[64];
 uint64_t host_now_ms;
 int64_t host_counts[8];
 uint64_t host_openssl_bytes;
+uint64_t host_fail_after;
 uint32_t host_files_read;
 
 /* -- the host's functions ------------------------------------------------------------------------------------------ */
@@ -180,7 +181,7 @@ static void mod_count(weir_mod *mod, uint32_t metric, int64_t by)
 {
     (void)mod;
     assert_true(metric < weir_module.metrics.count);
-    host_counts[metric] += by;
+    __atomic_add_fetch(&host_counts[metric], by, __ATOMIC_RELAXED);
 }
 
 static const struct weir_api api = {
@@ -200,15 +201,23 @@ union head {
     max_align_t align;
 };
 
+static bool shall_fail(void)
+{
+    if (host_fail_after == 0)
+        return false;
+    host_fail_after -= host_fail_after > 1;
+    return host_fail_after == 1;
+}
+
 static void *counted_malloc(size_t n, const char *file, int line)
 {
-    union head *head = malloc(sizeof(*head) + n);
+    union head *head = shall_fail() ? NULL : malloc(sizeof(*head) + n);
 
     (void)file, (void)line;
     if (head == NULL)
         return NULL;
     head->n = n;
-    host_openssl_bytes += n;
+    __atomic_add_fetch(&host_openssl_bytes, n, __ATOMIC_RELAXED);
     return head + 1;
 }
 
@@ -217,7 +226,7 @@ static void counted_free(void *p, const char *file, int line)
     (void)file, (void)line;
     if (p == NULL)
         return;
-    host_openssl_bytes -= ((union head *)p - 1)->n;
+    __atomic_sub_fetch(&host_openssl_bytes, ((union head *)p - 1)->n, __ATOMIC_RELAXED);
     free((union head *)p - 1);
 }
 
@@ -230,10 +239,10 @@ static void *counted_realloc(void *p, size_t n, const char *file, int line)
         counted_free(p, file, line);
         return NULL;
     }
-    head = realloc(head, sizeof(*head) + n);
+    head = shall_fail() ? NULL : realloc(head, sizeof(*head) + n);
     if (head == NULL)
         return NULL;
-    host_openssl_bytes += n - old;
+    __atomic_add_fetch(&host_openssl_bytes, n - old, __ATOMIC_RELAXED);
     head->n = n;
     return head + 1;
 }

@@ -49,6 +49,7 @@ extern char host_dir[64];        /* state folder and certificates; paths in stat
 extern uint64_t host_now_ms;     /* added to both clocks */
 extern int64_t host_counts[8];   /* metrics */
 extern uint64_t host_openssl_bytes; /* held by OpenSSL now */
+extern uint64_t host_fail_after; /* OpenSSL's allocation of that number fails, and all after it; 0: none */
 extern uint32_t host_files_read;
 void host_start(void);           /* once, first thing */
 void host_stop(void);

@@ -4,6 +4,7 @@
 
 #include <openssl/err.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ static const struct judged {
       "certificate of a.example: unable to get local issuer certificate", false },
     { "self-signed", "lonely", "a.example", "ca.crt", "certificate of a.example: self-signed certificate", false },
     { "self-signed and trusted", "lonely", "a.example", "lonely.crt", NULL, false },
+    { "the certificate itself for a CA", "a", "a.example", "a.crt", NULL, false },
     { "expired", "old", "a.example", "ca.crt", "certificate of a.example: certificate has expired", false },
     { "expired, not verified", "old", "a.example", "ca.crt", NULL, true },
 };
@@ -594,6 +596,113 @@ static void test_connection_outlives_its_snapshot(void **state)
     pair_close(&p);
 }
 
+/* -- little memory ---------------------------------------------------------------------------------------------------- */
+
+static void visit_if_possible(weir_conf *const *sites, void *prepared)
+{
+    const struct weir_transport *t = host_transport();
+    weir_str hello = WEIR_S("hello");
+    char room[8];
+    weir_span span = { room, sizeof(room) };
+    weir_conn conn = { .sites = sites };
+    int server = WEIR_IO_WANT_READ, client = WEIR_IO_WANT_READ, fds[2];
+    void *origin;
+
+    make_sockets(fds);
+    conn.transport = t->accept(&conn, fds[0]);
+    origin = t->open(prepared, fds[1]);
+    for (int turn = 0; conn.transport != NULL && origin != NULL && turn < 6; turn++) {
+        if (client == WEIR_IO_WANT_READ)
+            client = t->handshake(origin, NULL);
+        if (server == WEIR_IO_WANT_READ)
+            server = t->handshake(conn.transport, NULL);
+    }
+    if (server == 1 && client == 1) {
+        t->writev(conn.transport, &hello, 1);
+        t->readv(origin, &span, 1);
+        t->shutdown(origin);
+        t->readv(conn.transport, &span, 1);
+    }
+    if (conn.transport != NULL)
+        t->close(conn.transport);
+    if (origin != NULL)
+        t->close(origin);
+    close(fds[0]), close(fds[1]);
+}
+
+static void test_every_allocation_may_fail(void **state)
+{
+    weir_conf a = { 0 };
+    weir_conf *sites[] = { &a, NULL };
+    bool was_reached = true;
+
+    (void)state;
+    host_now_ms = 0;
+    assert_true(host_bind(&a, NULL, "a.example", "tls_certificate internal"));
+    struct weir_transport_wish wish = wish_for("a.example");
+    wish.ca_file = (weir_str)WEIR_S("state/ca.crt");
+    void *prepared = host_prepare(&a, wish);
+    assert_false(visit(sites, prepared));
+    uint64_t before = host_openssl_bytes;
+    for (uint64_t n = 2; was_reached; n += n < 200 ? 1 : 5) {
+        host_fail_after = n;
+        visit_if_possible(sites, prepared);
+        was_reached = host_fail_after == 1;
+        host_fail_after = 0;
+    }
+    visit(sites, prepared);
+    assert_in_range(host_openssl_bytes, before / 2, before * 2); /* sessions differ in size */
+    host_transport()->release(prepared);
+    host_drop(&a);
+}
+
+/* -- workers ---------------------------------------------------------------------------------------------------------- */
+
+struct shared {
+    weir_conf *const *sites;
+    void *prepared;
+    uint32_t failures;
+};
+
+static void *work(void *arg)
+{
+    struct shared *shared = arg;
+
+    for (int i = 0; i < 40; i++) {
+        struct pair p;
+        pair_open(&p, shared->sites, shared->prepared);
+        if (!pair_shake(&p))
+            __atomic_add_fetch(&shared->failures, 1, __ATOMIC_RELAXED);
+        pair_close(&p);
+    }
+    return NULL;
+}
+
+/* Contexts, tickets, sessions and leaves are shared by all workers; ThreadSanitizer is the judge of this one. */
+static void test_workers_share(void **state)
+{
+    weir_conf a = { 0 };
+    weir_conf *sites[] = { &a, NULL };
+    struct shared shared = { .sites = sites };
+    pthread_t threads[3];
+
+    (void)state;
+    host_now_ms = 0;
+    assert_true(host_bind(&a, NULL, "a.example", "tls_certificate internal"));
+    struct weir_transport_wish wish = wish_for("a.example");
+    wish.ca_file = (weir_str)WEIR_S("state/ca.crt");
+    shared.prepared = host_prepare(&a, wish);
+    int64_t done = host_counts[0];
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &shared), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(shared.failures, 0);
+    assert_int_equal(host_counts[0] - done, 120);
+    host_transport()->release(shared.prepared);
+    host_drop(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -611,6 +720,8 @@ int main(void)
         cmocka_unit_test(test_strange_first_bytes),
         cmocka_unit_test(test_handshake_given_up_is_counted_once),
         cmocka_unit_test(test_connection_outlives_its_snapshot),
+        cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_workers_share),
     };
     int rc;
 

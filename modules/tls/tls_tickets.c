@@ -43,13 +43,19 @@ static bool make_key(struct key *key, uint64_t now)
            RAND_priv_bytes(key->mac, sizeof(key->mac)) == 1;
 }
 
+/* Workers' clocks are of their own turn of the loop: a key may have been made a moment after this worker's now. */
+static bool is_due(const struct key *key, uint64_t now)
+{
+    return now >= key->made + ROTATION_MS;
+}
+
 static bool newest_key(struct key *out)
 {
     uint64_t now = weir_now(WEIR_NOW_MS);
     bool ok = true;
 
     pthread_mutex_lock(&ring.lock);
-    if (ring.count == 0 || now - ring.keys[0].made >= ROTATION_MS) {
+    if (ring.count == 0 || is_due(&ring.keys[0], now)) {
         struct key fresh;
         ok = make_key(&fresh, now);
         if (ok) {
@@ -76,7 +82,7 @@ static int find_key(const unsigned char name[16], struct key *out)
     for (uint32_t i = 0; i < ring.count && found == KEY_UNKNOWN; i++) {
         if (memcmp(ring.keys[i].name, name, sizeof(out->name)) == 0) {
             *out = ring.keys[i];
-            found = i == 0 && now - out->made < ROTATION_MS ? KEY_FRESH : KEY_DUE;
+            found = i == 0 && !is_due(out, now) ? KEY_FRESH : KEY_DUE;
         }
     }
     pthread_mutex_unlock(&ring.lock);
