@@ -17,7 +17,7 @@ struct output {
     const struct known_parts *parts; /* of combined and json */
 };
 
-/* What the core always knows, compiled once a statement; the rest is asked for by name, as its owner may not be loaded. */
+/* What the core always knows, compiled once a statement; the rest is asked for by name: its owner may not be loaded. */
 struct known_parts {
     weir_tmpl *client, *time_local, *time_iso;
 };
@@ -51,7 +51,7 @@ static weir_str text_of(const char *text)
     return (weir_str){ text, strlen(text) };
 }
 
-/* -- combined: what Apache's log readers expect ------------------------------------------------------------------------ */
+/* -- combined: what Apache's log readers expect -------------------------------------------------------------------- */
 
 /* A head that could not be read has no method; "-" stands for its line. */
 static void combined_request(struct line *line, weir_req *r)
@@ -95,7 +95,7 @@ static void write_combined(struct line *line, weir_req *r, const struct known_pa
     line_plain(line, "\"");
 }
 
-/* -- json: fixed keys, null for what there is not ---------------------------------------------------------------------- */
+/* -- json: fixed keys, null for what there is not ------------------------------------------------------------------ */
 
 static void json_text(struct line *line, const char *key, weir_str value)
 {
@@ -167,7 +167,7 @@ static void write_json(struct line *line, weir_req *r, const struct known_parts 
     line_plain(line, "}");
 }
 
-/* -- the hook ---------------------------------------------------------------------------------------------------------- */
+/* -- the hook ------------------------------------------------------------------------------------------------------ */
 
 static weir_verdict record(weir_req *r, const void *conf_, void *ctx)
 {
@@ -191,7 +191,7 @@ static weir_verdict record(weir_req *r, const void *conf_, void *ctx)
     return WEIR_NEXT;
 }
 
-/* -- configuration ----------------------------------------------------------------------------------------------------- */
+/* -- configuration ------------------------------------------------------------------------------------------------- */
 
 static bool str_is(weir_str s, const char *word)
 {
@@ -203,7 +203,7 @@ static bool is_stream(weir_str target)
     return str_is(target, "stdout") || str_is(target, "stderr") || str_is(target, "syslog");
 }
 
-/* The target is a word or a path, so it cannot be of the type PATH; relative ones are taken from the file that names them. */
+/* The target is a word or a path, so its type cannot be PATH; relative ones are taken from the file that names them. */
 static int resolve_target(weir_conf *c, struct output *output)
 {
     weir_str file = output->place.file, target = output->target;
@@ -259,8 +259,8 @@ static int choose_format(weir_conf *c, struct output *output)
         return 0;
     }
     if (!str_is(word, "combined") && !str_is(word, "json"))
-        return weir_conf_error(c, "\"%.*s\" is no format: combined, json, or a template that names a variable", (int)word.n,
-                               word.n ? word.p : "");
+        return weir_conf_error(c, "\"%.*s\" is no format: combined, json, or a template that names a variable",
+                               (int)word.n, word.n ? word.p : "");
     output->kind = str_is(word, "json") ? JSON : COMBINED;
     return compile_parts(c, output);
 }

@@ -86,7 +86,7 @@ static struct escape escape_control(const unsigned char *p, size_t n)
     return (struct escape){ .taken = 1 };
 }
 
-/* Bytes of the well-formed UTF-8 character at p (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF); 0: none. */
+/* Bytes of the well-formed UTF-8 character at p (RFC 3629: not overlong, no surrogate, at most U+10FFFF); 0: none. */
 static size_t utf8_length(const unsigned char *p, size_t n)
 {
     size_t length = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;

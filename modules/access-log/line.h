@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* line.h: one log line in the making, in a buffer of fixed size that it never leaves.
  *
- * Shape:   plain text goes in as it is; values from outside go in escaped. A value that no longer fits is cut and ends in
- *          "...[cut]"; room for the line's frame is kept back, so that what follows (quotes, keys, the newline) still fits.
+ * Shape:   plain text goes in as it is; values from outside go in escaped. A value that no longer fits is cut and ends
+ *          in "...[cut]"; room for the line's frame is kept back, so that what follows (quotes, keys, newline) fits.
  * Units:   bytes; the whole line with its newline is at most LINE_MOST. */
 #ifndef ACCESS_LOG_LINE_H
 #define ACCESS_LOG_LINE_H

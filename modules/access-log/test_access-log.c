@@ -36,8 +36,8 @@ static struct harness_scope *bind(struct harness *h, const char *statements)
     return scope;
 }
 
-static void record(struct harness *h, struct harness_scope *scope, const char *method, const char *target, const char *fields,
-                   uint32_t status)
+static void record(struct harness *h, struct harness_scope *scope, const char *method, const char *target,
+                   const char *fields, uint32_t status)
 {
     weir_req *r = harness_request(h, scope, method, target, fields);
 
@@ -113,7 +113,8 @@ static void json_has_every_key(void **state)
     record(*state, scope, "GET", "/a", "Host: a.example\n", 200);
     assert_string_equal(harness_sink(*state, "/log"),
                         "{\"time\":\"2026-11-21T10:11:12+00:00\",\"id\":\"0123456789abcdef\",\"client\":\"192.0.2.7\","
-                        "\"method\":\"GET\",\"host\":\"a.example\",\"uri\":\"/a\",\"protocol\":\"HTTP/1.1\",\"status\":200,"
+                        "\"method\":\"GET\",\"host\":\"a.example\",\"uri\":\"/a\",\"protocol\":\"HTTP/1.1\","
+                        "\"status\":200,"
                         "\"bytes\":5400,\"duration_ms\":12.345,\"upstream\":null,\"upstream_status\":null,"
                         "\"upstream_time\":null,\"site\":\"test.example\",\"referer\":null,\"user_agent\":null,"
                         "\"tls\":null,\"refuse_reason\":null,\"error_module\":null}\n");

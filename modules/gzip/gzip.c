@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* gzip.c: answers encoded with gzip for clients that accept it. RSP_HEAD decides and changes the head, ENCODE the content. */
+/* gzip.c: answers encoded for clients that accept it. RSP_HEAD decides and changes the head, ENCODE the content. */
 #include <string.h>
 
 #include "negotiate.h"
@@ -33,7 +33,7 @@ static const weir_str default_types[] = {
     { "application/wasm", 16 },
 };
 
-/* -- the decision ------------------------------------------------------------------------------------------------------ */
+/* -- the decision -------------------------------------------------------------------------------------------------- */
 
 /* An event stream is live: a pattern does not mean it, only its own name does. */
 static bool type_is_named(weir_str pattern, weir_str type)
@@ -101,7 +101,7 @@ static bool client_wants_gzip(weir_req *r)
     return wishes_gzip(&wishes);
 }
 
-/* -- the head ---------------------------------------------------------------------------------------------------------- */
+/* -- the head ------------------------------------------------------------------------------------------------------ */
 
 static int vary_on_encoding(weir_req *r)
 {
@@ -157,7 +157,7 @@ static void drop_identity_fields(weir_req *r)
     weir_field_remove(r, WEIR_OF_RESPONSE, WEIR_S("Digest"));
 }
 
-/* -- the content ------------------------------------------------------------------------------------------------------- */
+/* -- the content --------------------------------------------------------------------------------------------------- */
 
 /* The end of the body, or of the request when it was broken off; whichever comes first. */
 static void give_back(void *arg)
@@ -249,7 +249,7 @@ static int get_ratio(weir_req *r, const void *conf, void *ctx_, weir_str rest, w
     return value->n ? 0 : -1;
 }
 
-/* -- configuration ----------------------------------------------------------------------------------------------------- */
+/* -- configuration ------------------------------------------------------------------------------------------------- */
 
 static int set_types(weir_conf *c, const struct weir_directive *directive, void *to)
 {
@@ -300,12 +300,14 @@ static const struct weir_directive directives[] = {
 };
 
 static const struct weir_hook hooks[] = {
-    { .stage = WEIR_AT_RSP_HEAD, .slot = WEIR_LATE, .flags = WEIR_FAIL_OPEN, .after = "response-fields", .req = decide },
+    { .stage = WEIR_AT_RSP_HEAD, .slot = WEIR_LATE, .flags = WEIR_FAIL_OPEN, .after = "response-fields",
+      .req = decide },
     { .stage = WEIR_AT_ENCODE, .flags = WEIR_CHANGES_LENGTH, .provides = "content-coding", .bytes = encode },
 };
 
 static const struct weir_variable variables[] = {
-    { .name = "gzip_ratio", .doc = "content before and after gzip, as in 3.52", .flags = WEIR_VAR_VOLATILE, .get = get_ratio },
+    { .name = "gzip_ratio", .doc = "content before and after gzip, as in 3.52", .flags = WEIR_VAR_VOLATILE,
+      .get = get_ratio },
 };
 
 static const struct weir_metric metrics[] = {

@@ -32,7 +32,7 @@ static weir_str trim(weir_str s)
     return s;
 }
 
-/* Takes what stands before the next `by` outside quoted strings (RFC 9110 5.6.4) off *rest; false when nothing is left. */
+/* Takes what stands before the next `by` outside quoted strings (RFC 9110 5.6.4) off *rest; false: nothing is left. */
 static bool take_item(weir_str *rest, char by, weir_str *item)
 {
     bool is_quoted = false;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* negotiate.h: what field values say about coding: Accept-Encoding, lists of tokens, media types. Pure: text in, answer out.
+/* negotiate.h: what field values say about coding: Accept-Encoding, lists of tokens, media types. Text in, answer out.
  * Source:  RFC 9110 5.6.1 (lists), 12.5.3 (Accept-Encoding), 12.4.2 (weights), 8.3.1 (media types). */
 #ifndef GZIP_NEGOTIATE_H
 #define GZIP_NEGOTIATE_H

@@ -155,7 +155,9 @@ enum stream_outcome stream_run(struct stream *stream, weir_flow *flow, weir_chai
 
         weir_str from = weir_peek(in);
         bool is_last = from.n == weir_size(in) && from.n <= UINT_MAX;
-        int mode = !is_last ? Z_NO_FLUSH : stream->is_ending ? Z_FINISH : stream->is_flushing ? Z_SYNC_FLUSH : Z_NO_FLUSH;
+        int mode = Z_NO_FLUSH;
+        if (is_last && (stream->is_ending || stream->is_flushing))
+            mode = stream->is_ending ? Z_FINISH : Z_SYNC_FLUSH;
         if (from.n == 0 && mode == Z_NO_FLUSH)
             return STREAM_WAITING;
         uint64_t room = weir_room(flow);

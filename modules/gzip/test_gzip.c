@@ -29,7 +29,7 @@ static struct harness_scope *bind(struct harness *h, const char *statements)
     return scope;
 }
 
-/* -- the decision ------------------------------------------------------------------------------------------------------ */
+/* -- the decision -------------------------------------------------------------------------------------------------- */
 
 enum { GZIP, VARY, PLAIN }; /* encoded; plain but it might have been; plain for everybody */
 
@@ -156,7 +156,7 @@ static void answers_are_chosen(void **state)
     }
 }
 
-/* -- the head ---------------------------------------------------------------------------------------------------------- */
+/* -- the head ------------------------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *before, *name, *after; /* after NULL: gone */
@@ -213,7 +213,7 @@ static void head_gets_the_fields_of_get_and_no_body(void **state)
     assert_int_equal(harness_metric(*state, "responses_total"), 0);
 }
 
-/* -- the content ------------------------------------------------------------------------------------------------------- */
+/* -- the content --------------------------------------------------------------------------------------------------- */
 
 static char *sample(size_t n, bool is_random)
 {
@@ -227,7 +227,7 @@ static char *sample(size_t n, bool is_random)
     return text;
 }
 
-/* Everything that can be read from the bytes so far; ended tells whether the member is whole, with nothing behind it. */
+/* Everything that can be read from the bytes so far; ended: the member is whole, with nothing behind it. */
 static size_t inflated(weir_str bytes, char *to, size_t room, bool *ended)
 {
     z_stream z = { .next_in = (Bytef *)(uintptr_t)bytes.p, .avail_in = (uInt)bytes.n, .next_out = (Bytef *)to,
@@ -252,7 +252,8 @@ static weir_req *coded_request(struct harness *h, struct harness_scope *scope, c
     return r;
 }
 
-static size_t check_whole(struct harness *h, struct harness_scope *scope, weir_str input, struct harness_feeding feeding)
+static size_t check_whole(struct harness *h, struct harness_scope *scope, weir_str input,
+                          struct harness_feeding feeding)
 {
     weir_req *r = coded_request(h, scope, "Content-Type: text/html\n");
     struct harness_fed fed = harness_feed(r, WEIR_AT_ENCODE, input, &feeding);
@@ -272,7 +273,8 @@ static size_t check_whole(struct harness *h, struct harness_scope *scope, weir_s
 
 static void bodies_come_back_however_they_are_cut(void **state)
 {
-    static const size_t sizes[] = { 0, 1, 2, 100, 5000 }, pieces[] = { 0, 1, 7, 1000 }, rooms[] = { 0, 1, 2, 6, 63, 64, 65, 1000 };
+    static const size_t sizes[] = { 0, 1, 2, 100, 5000 }, pieces[] = { 0, 1, 7, 1000 };
+    static const size_t rooms[] = { 0, 1, 2, 6, 63, 64, 65, 1000 };
     struct harness_scope *scope = bind(*state, "gzip on;");
 
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
@@ -280,7 +282,8 @@ static void bodies_come_back_however_they_are_cut(void **state)
             char *text = sample(sizes[s], is_random);
             for (size_t p = 0; p < sizeof(pieces) / sizeof(pieces[0]); p++)
                 for (size_t m = 0; m < sizeof(rooms) / sizeof(rooms[0]); m++)
-                    check_whole(*state, scope, (weir_str){ text, sizes[s] }, (struct harness_feeding){ pieces[p], rooms[m], false, 0 });
+                    check_whole(*state, scope, (weir_str){ text, sizes[s] },
+                                (struct harness_feeding){ pieces[p], rooms[m], false, 0 });
             free(text);
         }
 }
@@ -307,7 +310,8 @@ static void large_bodies_shrink(void **state)
     char *text = sample(3 << 20, false);
 
     memset(text + (1 << 20), 'x', 1 << 20);
-    size_t n = check_whole(*state, scope, (weir_str){ text, 3 << 20 }, (struct harness_feeding){ 16384, 65536, false, 0 });
+    size_t n =
+        check_whole(*state, scope, (weir_str){ text, 3 << 20 }, (struct harness_feeding){ 16384, 65536, false, 0 });
     assert_true(n < (3 << 20) / 2);
     assert_int_equal(harness_metric(*state, "responses_total"), 1);
     assert_int_equal(harness_metric(*state, "in_bytes_total"), 3 << 20);
@@ -348,7 +352,8 @@ static void a_pause_sends_what_is_held_back(void **state)
 /* The client goes at any step: LeakSanitizer and the next request see that the state came back. */
 static void aborts_at_every_step_give_the_state_back(void **state)
 {
-    struct harness_scope *scope = bind(*state, "gzip on; gzip_level 1;"), *other = bind(*state, "gzip on; gzip_level 9;");
+    struct harness_scope *scope = bind(*state, "gzip on; gzip_level 1;");
+    struct harness_scope *other = bind(*state, "gzip on; gzip_level 9;");
     char *text = sample(600, true);
     weir_str input = { text, 600 };
 
@@ -376,8 +381,8 @@ static void requests_side_by_side_do_not_mix(void **state)
         char text[32], back[64];
         bool ended;
         int n = snprintf(text, sizeof(text), "answer number %zu", i);
-        struct harness_fed fed =
-            harness_feed(requests[i], WEIR_AT_ENCODE, (weir_str){ text, (size_t)n }, &(struct harness_feeding){ 3, 0, false, 0 });
+        struct harness_feeding feeding = { .piece = 3 };
+        struct harness_fed fed = harness_feed(requests[i], WEIR_AT_ENCODE, (weir_str){ text, (size_t)n }, &feeding);
         assert_int_equal(inflated(fed.out, back, sizeof(back), &ended), n);
         assert_true(ended);
         assert_memory_equal(back, text, (size_t)n);
@@ -403,7 +408,8 @@ static void no_memory_leaves_an_answer_that_fits(void **state)
         assert_int_equal(is_coded, harness_is_engaged(r, WEIR_AT_ENCODE));
         assert_int_equal(harness_field_count(r, WEIR_OF_RESPONSE, "Content-Length"), !is_coded);
         if (is_coded) {
-            struct harness_fed fed = harness_feed(r, WEIR_AT_ENCODE, (weir_str){ text, 3000 }, &(struct harness_feeding){ 0 });
+            struct harness_feeding at_once = { 0 };
+            struct harness_fed fed = harness_feed(r, WEIR_AT_ENCODE, (weir_str){ text, 3000 }, &at_once);
             assert_int_equal(fed.last == WEIR_FAIL, harness_has_failed(*state));
             assert_int_equal(fed.is_finished, !harness_has_failed(*state));
         }
@@ -430,7 +436,7 @@ static void a_replaced_answer_starts_anew(void **state)
     assert_memory_equal(back, "sorry", 5);
 }
 
-/* -- configuration and figures ----------------------------------------------------------------------------------------- */
+/* -- configuration and figures ------------------------------------------------------------------------------------- */
 
 static void scopes_inherit_and_replace(void **state)
 {

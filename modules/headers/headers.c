@@ -127,8 +127,7 @@ static int check_name(weir_conf *c, const struct rule *rule, uint32_t where)
     if (!is_token(name))
         return weir_conf_error(c, "\"%.*s\" is no field name", n, name.p);
     if (is_weirs_own(name))
-        return weir_conf_error(c, "field %.*s cannot be changed: it belongs to one connection and weir writes it itself", n,
-                               name.p);
+        return weir_conf_error(c, "field %.*s cannot be changed: it is of the connection, weir writes it", n, name.p);
     if (where == ON_REQUEST && rule->action != SET && is_name(name, "host"))
         return weir_conf_error(c, "field %.*s can only be set: a request has exactly one", n, name.p);
     return 0;

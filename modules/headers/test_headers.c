@@ -174,7 +174,7 @@ static void scopes_without_lines_run_nothing(void **state)
 static void removals_happen_without_memory(void **state)
 {
     struct harness_scope *scope =
-        harness_bind(*state, NULL, WEIR_IN_TOP, "response_header set X-A \"$method\"; response_header remove X-Secret;");
+        harness_bind(*state, NULL, WEIR_IN_TOP, "response_header set X-A $method; response_header remove X-Secret;");
 
     for (size_t n = 1;; n++) {
         weir_req *r = harness_request(*state, scope, "GET", "/", NULL);

@@ -29,7 +29,7 @@ struct binding {
     uint32_t line;
 };
 
-/* -- the SDK's conf_* calls -------------------------------------------------------------------------------------------- */
+/* -- the SDK's conf_* calls ---------------------------------------------------------------------------------------- */
 
 int conf_api_error(weir_conf *c, const struct weir_place *at, const char *fmt, va_list ap)
 {
@@ -120,7 +120,7 @@ void conf_api_skip_hook(weir_conf *c, uint32_t index)
     c->scope->skipped |= (uint64_t)1 << index;
 }
 
-/* -- words ------------------------------------------------------------------------------------------------------------- */
+/* -- words --------------------------------------------------------------------------------------------------------- */
 
 static char unescaped(char c)
 {
@@ -170,7 +170,7 @@ static bool take_statement(struct binding *b, struct statement *statement)
     return statement->count != 0;
 }
 
-/* -- values ------------------------------------------------------------------------------------------------------------ */
+/* -- values -------------------------------------------------------------------------------------------------------- */
 
 static size_t type_size(uint32_t type)
 {
@@ -191,27 +191,26 @@ static size_t type_size(uint32_t type)
     }
 }
 
+/* units: words between blanks, each with its scale; NULL: none may stand. */
 static bool number(const char *text, const char *units, const uint64_t *scales, uint64_t *to)
 {
     char *end;
-    uint64_t value = strtoull(text, &end, 10), scale = 1;
+    uint64_t value = strtoull(text, &end, 10);
 
-    if (end == text)
+    if (end == text || text[0] == '-' || text[0] == '+')
         return false;
-    if (*end) {
-        const char *unit = units ? strstr(units, end) : NULL;
-        if (!unit || strchr(end, ' '))
-            return false;
-        size_t index = 0;
-        for (const char *p = units; p < unit; p++)
-            index += *p == ' ';
-        scale = scales[index];
-        units = unit + strlen(end);
-        if (*units && *units != ' ')
-            return false;
+    *to = value;
+    if (*end == '\0')
+        return true;
+    for (; units && *units; scales++) {
+        size_t n = strcspn(units, " ");
+        if (strlen(end) == n && memcmp(end, units, n) == 0) {
+            *to = value * *scales;
+            return true;
+        }
+        units += n + (units[n] == ' ');
     }
-    *to = value * scale;
-    return true;
+    return false;
 }
 
 static bool parse_rate(const char *text, struct weir_rate *rate)
@@ -266,6 +265,11 @@ static bool parse_cidr(weir_str text, struct weir_cidr *to)
     return true;
 }
 
+static bool is_within(const struct weir_arg *arg, uint64_t figure)
+{
+    return figure >= arg->min && (arg->max == 0 || figure <= arg->max);
+}
+
 static bool value_parse(struct binding *b, const struct weir_arg *arg, const struct word *word, void *to)
 {
     static const uint64_t sizes[] = { 1024, 1u << 20, 1u << 30 }, durations[] = { 1, 1000, 60000, 3600000, 86400000 };
@@ -276,10 +280,9 @@ static bool value_parse(struct binding *b, const struct weir_arg *arg, const str
     case WEIR_TYPE_FLAG:
         *(bool *)to = str_is(text, WEIR_S("on"));
         return *(bool *)to || str_is(text, WEIR_S("off"));
-    case WEIR_TYPE_UINT: return number(text.p, NULL, NULL, figure) && *figure >= arg->min && (!arg->max || *figure <= arg->max);
-    case WEIR_TYPE_SIZE:
-        return number(text.p, "k m g", sizes, figure) && *figure >= arg->min && (!arg->max || *figure <= arg->max);
-    case WEIR_TYPE_DURATION: return number(text.p, "ms s m h d", durations, figure);
+    case WEIR_TYPE_UINT: return number(text.p, NULL, NULL, figure) && is_within(arg, *figure);
+    case WEIR_TYPE_SIZE: return number(text.p, "k m g", sizes, figure) && is_within(arg, *figure);
+    case WEIR_TYPE_DURATION: return number(text.p, "ms s m h d", durations, figure) && is_within(arg, *figure);
     case WEIR_TYPE_RATE: return parse_rate(text.p, to);
     case WEIR_TYPE_ENUM: return parse_enum(arg->choices, text, to);
     case WEIR_TYPE_STR: *(weir_str *)to = text; return true;
@@ -310,7 +313,7 @@ static bool value_store(struct binding *b, const struct weir_arg *arg, const str
     return false;
 }
 
-/* -- arguments --------------------------------------------------------------------------------------------------------- */
+/* -- arguments ----------------------------------------------------------------------------------------------------- */
 
 static const struct weir_arg *arg_at(const struct weir_directive *d, uint32_t i)
 {
@@ -422,7 +425,7 @@ static bool args_store(struct binding *b, const struct weir_directive *d, const 
     return ok;
 }
 
-/* -- directives -------------------------------------------------------------------------------------------------------- */
+/* -- directives ---------------------------------------------------------------------------------------------------- */
 
 static const struct weir_directive *directive_at(const struct harness *h, uint32_t i)
 {
@@ -503,7 +506,8 @@ static bool scope_check(struct binding *b)
     return scope->is_checked;
 }
 
-struct harness_scope *harness_bind(struct harness *h, struct harness_scope *outer, uint32_t kind, const char *statements)
+struct harness_scope *harness_bind(struct harness *h, struct harness_scope *outer, uint32_t kind,
+                                   const char *statements)
 {
     struct harness_scope *scope = pieces_alloc(&h->memory, sizeof(*scope));
     struct binding b = { { h, scope, &b.place }, { WEIR_S("harness.conf"), 1, 1 }, statements, 1 };

@@ -28,7 +28,7 @@ uint64_t event_api_now(uint32_t which)
     return which == WEIR_NOW_MS ? now : 1767225600000u + now; /* 2026-01-01 */
 }
 
-/* -- suspension -------------------------------------------------------------------------------------------------------- */
+/* -- suspension ---------------------------------------------------------------------------------------------------- */
 
 static weir_token wait_begin(struct harness *h, struct waiting *waiting, uint64_t ms, weir_verdict on_timeout)
 {
@@ -77,7 +77,7 @@ weir_verdict harness_settle(weir_req *r)
     return r->waiting.verdict;
 }
 
-/* -- timers ------------------------------------------------------------------------------------------------------------ */
+/* -- timers -------------------------------------------------------------------------------------------------------- */
 
 static weir_timer *timer_make(struct harness *h, uint64_t ms)
 {
@@ -155,7 +155,7 @@ void harness_advance(struct harness *h, uint64_t ms)
             wait_end(&c->waiting, (weir_token){ c->waiting.id, c->waiting.generation }, c->waiting.on_timeout);
 }
 
-/* -- jobs -------------------------------------------------------------------------------------------------------------- */
+/* -- jobs ---------------------------------------------------------------------------------------------------------- */
 
 int event_api_job(weir_req *r, const struct weir_job_calls *calls, void *arg)
 {

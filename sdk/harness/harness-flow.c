@@ -90,7 +90,7 @@ uint64_t flow_api_room(weir_flow *f)
     return f->room;
 }
 
-/* -- chains ------------------------------------------------------------------------------------------------------------ */
+/* -- chains -------------------------------------------------------------------------------------------------------- */
 
 static void slice_add(struct weir_chain *chain, const char *p, size_t n)
 {
@@ -197,7 +197,7 @@ uint64_t chain_api_pass(weir_chain *in, weir_chain *out, uint64_t n)
     return gone;
 }
 
-/* -- driving ----------------------------------------------------------------------------------------------------------- */
+/* -- driving ------------------------------------------------------------------------------------------------------- */
 
 static void flow_finish(struct weir_flow *flow, struct harness_fed *fed)
 {
@@ -209,8 +209,8 @@ static void flow_finish(struct weir_flow *flow, struct harness_fed *fed)
 }
 
 /* One call with fresh credit. True: call again with more room; false: it has had what it can use, or ended. */
-static bool flow_call(struct weir_flow *flow, const struct weir_hook *hook, const struct harness_feeding *how, uint32_t flags,
-                      struct harness_fed *fed)
+static bool flow_call(struct weir_flow *flow, const struct weir_hook *hook, const struct harness_feeding *how,
+                      uint32_t flags, struct harness_fed *fed)
 {
     uint64_t credit = how->room ? how->room : UINT64_MAX / 2;
 
@@ -233,7 +233,7 @@ static bool flow_call(struct weir_flow *flow, const struct weir_hook *hook, cons
         fed->is_finished = true;
         return false;
     }
-    if (flow->room == 0)
+    if (flow->room == 0 || (flow->in.first && flow->room < flow->want_room))
         return true;
     if ((flags & WEIR_END) && !has_moved)
         harness_die("%zu bytes of input, their end, and room, but no progress", (size_t)chain_api_size(&flow->in));

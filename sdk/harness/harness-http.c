@@ -33,7 +33,7 @@ bool req_api_on_end(weir_req *r, void (*fn)(void *), void *arg)
     return true;
 }
 
-/* -- fields ------------------------------------------------------------------------------------------------------------ */
+/* -- fields -------------------------------------------------------------------------------------------------------- */
 
 static bool is_allowed(weir_str name, weir_str value)
 {
@@ -135,7 +135,8 @@ static void read_fields(weir_req *r, uint32_t where, const char *lines)
         if (!colon)
             harness_die("\"%.*s\" is no field", (int)n, lines);
         const char *value = colon + 1 + strspn(colon + 1, " ");
-        append(r, where, (weir_str){ lines, (size_t)(colon - lines) }, (weir_str){ value, (size_t)(lines + n - value) });
+        append(r, where, (weir_str){ lines, (size_t)(colon - lines) },
+               (weir_str){ value, (size_t)(lines + n - value) });
         lines += lines[n] ? n + 1 : n;
     }
 }
@@ -149,7 +150,7 @@ uint32_t harness_field_count(weir_req *r, uint32_t where, const char *name)
     return count;
 }
 
-/* -- the request ------------------------------------------------------------------------------------------------------- */
+/* -- the request --------------------------------------------------------------------------------------------------- */
 
 weir_req *harness_request(struct harness *h, struct harness_scope *scope, const char *method, const char *target,
                           const char *fields)
@@ -260,7 +261,7 @@ uint64_t req_api_number(weir_req *r, uint32_t which)
     return length.n ? strtoull(length.p, NULL, 10) : UINT64_MAX;
 }
 
-/* -- the response ------------------------------------------------------------------------------------------------------ */
+/* -- the response -------------------------------------------------------------------------------------------------- */
 
 uint32_t rsp_api_status(weir_req *r)
 {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* -- sinks ------------------------------------------------------------------------------------------------------------- */
+/* -- sinks --------------------------------------------------------------------------------------------------------- */
 
 struct weir_sink {
     struct weir_sink *next;
@@ -65,7 +65,7 @@ const struct weir_sink_options *harness_sink_options(const struct harness *h, co
     return sink ? &sink->options : NULL;
 }
 
-/* -- dictionaries: never full, entries end with their time ------------------------------------------------------------ */
+/* -- dictionaries: never full, entries end with their time --------------------------------------------------------- */
 
 struct entry {
     struct entry *next;
@@ -202,7 +202,7 @@ int dict_api_take(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t bu
     return 0;
 }
 
-/* -- metrics and services ---------------------------------------------------------------------------------------------- */
+/* -- metrics and services ------------------------------------------------------------------------------------------ */
 
 void count_api_mod(weir_mod *mod, uint32_t metric, int64_t by)
 {

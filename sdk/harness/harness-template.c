@@ -139,7 +139,8 @@ static int field_value(weir_req *r, uint32_t where, weir_str name, weir_str *val
 
 static int core_value(weir_req *r, weir_str name, weir_str *value)
 {
-    static const char *const parts[] = { "method", "path", "query", "host", "scheme", "site", "route", "request_id", "uri" };
+    static const char *const parts[] = { "method", "path",  "query",      "host", "scheme",
+                                         "site",   "route", "request_id", "uri" };
     char status[12];
 
     for (uint32_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)

@@ -23,7 +23,7 @@ void harness_die(const char *fmt, ...)
     abort();
 }
 
-/* -- memory and text --------------------------------------------------------------------------------------------------- */
+/* -- memory and text ----------------------------------------------------------------------------------------------- */
 
 void text_add(struct text *t, const void *p, size_t n)
 {
@@ -173,7 +173,7 @@ void parse_address(const char *text, uint8_t out[16])
         harness_die("\"%s\" is no address", text);
 }
 
-/* -- the module -------------------------------------------------------------------------------------------------------- */
+/* -- the module ---------------------------------------------------------------------------------------------------- */
 
 static const char *descriptor_fault(const struct weir_module *m)
 {
@@ -186,7 +186,7 @@ static const char *descriptor_fault(const struct weir_module *m)
     return NULL;
 }
 
-static const struct weir_module *descriptor_find(const char *path, const char **why)
+static const struct weir_module *descriptor_find(const char *path)
 {
     char in_build[4096];
     const char *folder = getenv("WEIR_MODULES");
@@ -198,17 +198,24 @@ static const struct weir_module *descriptor_find(const char *path, const char **
     void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* never closed, as in weir */
     const struct weir_module *module = so ? dlsym(so, "weir_module") : NULL;
 
-    *why = module ? descriptor_fault(module) : dlerror();
-    return *why ? NULL : module;
+    if (!module)
+        fprintf(stderr, "harness: %s\n", dlerror());
+    return module;
 }
 
 struct harness *harness_open(const char *path)
 {
-    const char *why;
-    const struct weir_module *module = descriptor_find(path, &why);
+    const struct weir_module *module = descriptor_find(path);
 
-    if (!module) {
-        fprintf(stderr, "harness: %s: %s\n", path, why);
+    return module ? harness_adopt(module) : NULL;
+}
+
+struct harness *harness_adopt(const struct weir_module *module)
+{
+    const char *fault = descriptor_fault(module);
+
+    if (fault) {
+        fprintf(stderr, "harness: %s\n", fault);
         return NULL;
     }
     if (harness_current)
@@ -223,13 +230,13 @@ struct harness *harness_open(const char *path)
     *module->api = &harness_api;
     h->metrics = pieces_alloc(&h->memory, (module->metrics.count + 1) * sizeof(*h->metrics));
     if (module->load && module->load(&h->mod) != 0) {
-        fprintf(stderr, "harness: %s: load: %s\n", path, harness_errors(h));
+        fprintf(stderr, "harness: %s: load: %s\n", module->name, harness_errors(h));
         harness_close(h);
         return NULL;
     }
     h->slot = pieces_alloc(&h->memory, module->thread_size);
     if (module->thread_up && module->thread_up(&h->mod, h->slot) != 0)
-        harness_die("%s: thread_up failed", path);
+        harness_die("%s: thread_up failed", module->name);
     return h;
 }
 
@@ -272,7 +279,7 @@ const char *harness_log(const struct harness *h)
     return h->log.p ? h->log.p : "";
 }
 
-/* -- hooks ------------------------------------------------------------------------------------------------------------- */
+/* -- hooks --------------------------------------------------------------------------------------------------------- */
 
 const struct weir_hook *hook_at(const struct harness *h, uint32_t index)
 {
@@ -376,7 +383,7 @@ void harness_disconnect(weir_conn *c)
     free(c->ctx);
 }
 
-/* -- calls without a file of their own --------------------------------------------------------------------------------- */
+/* -- calls without a file of their own ----------------------------------------------------------------------------- */
 
 static int mod_api_error(weir_mod *mod, const char *fmt, va_list ap)
 {
@@ -499,4 +506,5 @@ const struct weir_api harness_api = {
     .tmpl_constant = template_api_constant,
 };
 
-const struct weir_api *weir_api_ = &harness_api; /* the test's own calls of SDK functions come here too */
+/* The test's own calls of SDK functions come here too. Weak: a module within the program brings its own. */
+__attribute__((weak)) const struct weir_api *weir_api_ = &harness_api;

@@ -19,3 +19,13 @@ MODULE_TEST_CPPFLAGS = -I$(top_srcdir)/sdk/include -I$(top_srcdir)/sdk/harness $
 MODULE_TEST_LDADD = sdk/harness/libharness.a $(CMOCKA_LIBS)
 
 EXTRA_DIST += $(harness_DATA)
+
+if HAVE_CMOCKA
+if !WEIR_FUZZ
+check_PROGRAMS += sdk/harness/test_harness
+TESTS += sdk/harness/test_harness
+endif
+endif
+sdk_harness_test_harness_SOURCES = sdk/harness/test_harness.c
+sdk_harness_test_harness_CPPFLAGS = $(MODULE_TEST_CPPFLAGS)
+sdk_harness_test_harness_LDADD = $(MODULE_TEST_LDADD)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* weir-harness.h: a host in memory for tests of one module: the real .so, no sockets, every awkward moment on demand.
  *
- * Shape:   harness_open() loads the module, harness_bind() makes configuration from text, harness_request() a request; then
- *          harness_run() calls the module's req hooks of a stage and harness_feed() drives its bytes hook.
+ * Shape:   harness_open() loads the module, harness_bind() makes configuration from text, harness_request() a request;
+ *          then harness_run() calls the module's req hooks of a stage and harness_feed() drives its bytes hook.
  * Use:     compile the .c files of this folder into the test program (C11, -ldl); any test framework will do. The test
- *          itself may call the SDK's functions on what it holds: weir_status(r), weir_rsp_get(r, ...), weir_dict_get(...).
+ *          may call the SDK's functions on what it holds: weir_status(r), weir_rsp_get(r, ...), weir_dict_get(...).
  * Memory:  every allocation a module makes is a malloc of its own, so that AddressSanitizer sees each byte too far.
  * Owner:   what a harness_ function returns lives until harness_end() of its request, else until harness_close().
  * Thread:  one; one harness at a time. Jobs run inside harness_run_jobs().
@@ -17,19 +17,21 @@
 struct harness;
 struct harness_scope;
 
-/* The module, its descriptor checked, load() and thread_up() called. path: of the .so, or a bare name that is looked for in
- * the folder $WEIR_MODULES. NULL after a line on stderr. */
+/* The module, its descriptor checked, load() and thread_up() called. path: of the .so, or a bare name, looked for in the
+ * folder $WEIR_MODULES. adopt: a module that is part of the test program. NULL after a line on stderr. */
 struct harness *harness_open(const char *path);
+struct harness *harness_adopt(const struct weir_module *module);
 void harness_close(struct harness *h); /* drops scopes (inner first), thread_down, ends what is left open */
 const struct weir_module *harness_module(const struct harness *h);
 weir_mod *harness_mod(struct harness *h);
 
-/* -- configuration ---------------------------------------------------------------------------------------------------- */
+/* -- configuration ------------------------------------------------------------------------------------------------- */
 
-/* One scope from statements as in "gzip on; gzip_types text/plain a/b;", merged with the outer one (NULL: the defaults),
+/* One scope from statements as in "gzip on; gzip_types text/plain a/b;", merged with the outer one (NULL: defaults),
  * check() called. kind: one of WEIR_IN_*. NULL: refused, harness_errors() says why, a line each. Places are in a file
  * "harness.conf". */
-struct harness_scope *harness_bind(struct harness *h, struct harness_scope *outer, uint32_t kind, const char *statements);
+struct harness_scope *harness_bind(struct harness *h, struct harness_scope *outer, uint32_t kind,
+                                   const char *statements);
 const char *harness_errors(const struct harness *h);
 const void *harness_conf(const struct harness_scope *scope);
 bool harness_is_active(const struct harness_scope *scope); /* check() did not say INACTIVE */
@@ -37,7 +39,7 @@ bool harness_is_active(const struct harness_scope *scope); /* check() did not sa
 void harness_set_variable(struct harness *h, const char *name, const char *value);
 void harness_set_file(struct harness *h, const char *path, const char *content); /* for weir_conf_read_file */
 
-/* -- requests --------------------------------------------------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------------------------------------------------ */
 
 /* A request; fields as "Name: value\n" lines, NULL: none. The client's address is 192.0.2.1 until set. */
 weir_req *harness_request(struct harness *h, struct harness_scope *scope, const char *method, const char *target,
@@ -48,8 +50,8 @@ void harness_set_number(weir_req *r, uint32_t which, uint64_t value); /* WEIR_NU
 void harness_respond(weir_req *r, uint32_t status, const char *fields); /* as if the origin had answered */
 void harness_end(weir_req *r); /* on_end functions, then the memory */
 
-/* Calls the module's req hooks of this stage in order, as long as they say NEXT; the verdict of the last one called. Hooks
- * of an inactive scope are left out. The request may be run again after WEIR_WAIT_BODY. */
+/* Calls the module's req hooks of this stage in order, as long as they say NEXT; the verdict of the last one called.
+ * Hooks of an inactive scope are left out. The request may be run again after WEIR_WAIT_BODY. */
 weir_verdict harness_run(weir_req *r, uint32_t stage);
 /* After WEIR_SUSPEND: the verdict the module resumed with; WEIR_SUSPEND as long as it has not. */
 weir_verdict harness_settle(weir_req *r);
@@ -60,7 +62,7 @@ const char *harness_refuse_reason(weir_req *r); /* of weir_refuse or weir_fail; 
 uint64_t harness_wanted_body(weir_req *r);
 bool harness_is_engaged(weir_req *r, uint32_t stage);
 
-/* -- bodies ----------------------------------------------------------------------------------------------------------- */
+/* -- bodies -------------------------------------------------------------------------------------------------------- */
 
 struct harness_feeding {
     size_t piece; /* the input comes in pieces this large; 0: in one */
@@ -75,24 +77,24 @@ struct harness_fed {
     bool is_passing;   /* it said SKIP before the end; the rest was passed on untouched */
     weir_verdict last; /* WEIR_FAIL: it broke the body off */
 };
-/* One whole body through the module's bytes hook of that stage. A hook that makes no progress although it could aborts. */
+/* One whole body through the module's bytes hook of that stage. A hook without progress although it could aborts. */
 struct harness_fed harness_feed(weir_req *r, uint32_t stage, weir_str input, const struct harness_feeding *feeding);
 
-/* -- connections ------------------------------------------------------------------------------------------------------ */
+/* -- connections --------------------------------------------------------------------------------------------------- */
 
 weir_conn *harness_connect(struct harness *h, struct harness_scope *scope, const char *peer);
 void harness_set_preface(weir_conn *c, weir_str bytes);
 weir_verdict harness_run_conn(weir_conn *c, uint32_t stage);
 void harness_disconnect(weir_conn *c);
 
-/* -- faults, time, what came out -------------------------------------------------------------------------------------- */
+/* -- faults, time, what came out ----------------------------------------------------------------------------------- */
 
-/* The nth allocation from now on fails, once (1: the next one; 0: none): every SDK call that takes memory counts. A test
+/* The nth allocation from now on fails, once (1: the next one; 0: none): each SDK call that takes memory counts. A test
  * raises n until harness_has_failed() stays false. */
 void harness_fail_allocation(struct harness *h, size_t nth);
 bool harness_has_failed(const struct harness *h); /* the failure asked for has happened */
 
-void harness_advance(struct harness *h, uint64_t ms); /* moves the clock; timers and suspensions whose time has come end */
+void harness_advance(struct harness *h, uint64_t ms); /* moves the clock: timers fire, suspensions time out */
 size_t harness_run_jobs(struct harness *h);           /* work, done and drop of each waiting job; how many */
 
 const char *harness_log(const struct harness *h);                      /* everything logged, a line each */

@@ -44,7 +44,7 @@ LIBRARY_HOMES = [
     (re.compile(r"zlib\.h$"), ("modules/gzip/",)),
     (re.compile(r"pcre2"), ("server/app/regex.",)),
     (re.compile(r"nghttp2/"), ("server/http/",)),
-    (re.compile(r"dlfcn\.h$"), ("server/app/",)),
+    (re.compile(r"dlfcn\.h$"), ("server/app/", "sdk/harness/")),
 ]
 
 GENERATED = re.compile(
