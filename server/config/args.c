@@ -95,8 +95,19 @@ static str lead_of(const struct arg_target *target)
     struct arena *arena = target->binder->arena;
     str lead = str_upto(target->statement->name.text, 100);
     for (uint32_t i = 0; i < target->skip && i < target->statement->arg_count; i++)
-        lead = arena_printf(arena, STR_FMT " " STR_FMT, STR_ARG(lead), STR_ARG(str_upto(target->statement->args[i].text, 100)));
+        lead = arena_printf(arena, STR_FMT " " STR_FMT, STR_ARG(lead),
+                            STR_ARG(str_upto(target->statement->args[i].text, 100)));
     return lead;
+}
+
+/* "rate_limit", "rate_limit burst"; of a default only the argument's name. */
+static str subject_of(const struct arg_target *target, const struct weir_arg *arg)
+{
+    if (!target->statement)
+        return str_of(arg->name);
+    str lead = lead_of(target);
+    bool option = arg->flags & WEIR_ARG_OPTION;
+    return option ? arena_printf(target->binder->arena, STR_FMT " %s", STR_ARG(lead), arg->name) : lead;
 }
 
 static str usage_of(const struct arg_target *target, const struct arg_list *list)
@@ -137,14 +148,15 @@ static bool read_template(const struct arg_target *target, const struct word *wo
 {
     struct binder *binder = target->binder;
     bool literal = word && word->quote == WORD_SINGLE;
-    weir_tmpl *tmpl = template_compile(text, literal, binder->host ? binder->host->variables : NULL, binder->arena, binder->diags,
-                                       place_of(target, word));
+    weir_tmpl *tmpl = template_compile(text, literal, binder->host ? binder->host->variables : NULL, binder->arena,
+                                       binder->diags, place_of(target, word));
     if (tmpl)
         *to = tmpl;
     return tmpl;
 }
 
-static bool check_bounds(const struct arg_target *target, const struct weir_arg *arg, const struct word *word, uint64_t value)
+static bool check_bounds(const struct arg_target *target, const struct weir_arg *arg, const struct word *word,
+                         uint64_t value)
 {
     struct arena *arena = target->binder->arena;
     bool low = value < arg->min, high = arg->max && value > arg->max;
@@ -153,12 +165,13 @@ static bool check_bounds(const struct arg_target *target, const struct weir_arg 
     str min = value_print(arg->type, NULL, &arg->min, arena), max = value_print(arg->type, NULL, &arg->max, arena);
     str bounds = arg->max ? arena_printf(arena, "from " STR_FMT " to " STR_FMT, STR_ARG(min), STR_ARG(max))
                           : arena_printf(arena, "at least " STR_FMT, STR_ARG(min));
-    str text = value_print(arg->type, NULL, &value, arena);
-    return fail(target, word, bounds, "%s: " STR_FMT " is too %s", target->statement ? lead_of(target).p : arg->name, STR_ARG(text),
+    str text = value_print(arg->type, NULL, &value, arena), subject = subject_of(target, arg);
+    return fail(target, word, bounds, STR_FMT ": " STR_FMT " is too %s", STR_ARG(subject), STR_ARG(text),
                 low ? "small" : "large");
 }
 
-bool arg_read(const struct arg_target *target, const struct weir_arg *arg, const struct word *word, str text, void *field)
+bool arg_read(const struct arg_target *target, const struct weir_arg *arg, const struct word *word, str text,
+              void *field)
 {
     struct arena *arena = target->binder->arena;
     struct value_error error = { STR_NONE, STR_NONE };
@@ -177,10 +190,8 @@ bool arg_read(const struct arg_target *target, const struct weir_arg *arg, const
         uint32_t choice;
     } value;
     if (!value_read(arg->type, arg->choices, text, arena, &value, &error)) {
-        bool option = arg->flags & WEIR_ARG_OPTION;
-        str lead = target->statement ? lead_of(target) : str_of(arg->name);
-        return fail(target, word, error.hint, STR_FMT "%s%s: " STR_FMT, STR_ARG(lead), option ? " " : "", option ? arg->name : "",
-                    STR_ARG(error.message));
+        str subject = subject_of(target, arg);
+        return fail(target, word, error.hint, STR_FMT ": " STR_FMT, STR_ARG(subject), STR_ARG(error.message));
     }
     bool is_number = arg->type == WEIR_TYPE_UINT || arg->type == WEIR_TYPE_SIZE || arg->type == WEIR_TYPE_DURATION;
     if (is_number && !check_bounds(target, arg, word, value.number))
@@ -190,7 +201,8 @@ bool arg_read(const struct arg_target *target, const struct weir_arg *arg, const
 }
 
 /* A table's values are gathered in a vector first. */
-static bool push_value(const struct arg_target *target, const struct weir_arg *arg, const struct word *word, str text, struct vec *vec)
+static bool push_value(const struct arg_target *target, const struct weir_arg *arg, const struct word *word, str text,
+                       struct vec *vec)
 {
     uint32_t size = value_size(arg->type);
     void *slot = vec_push(target->binder->arena, vec, size);
@@ -202,8 +214,8 @@ static bool push_value(const struct arg_target *target, const struct weir_arg *a
     return false;
 }
 
-static bool push_list(const struct arg_target *target, const struct weir_arg *arg, const struct word *word, str text, char by,
-                      struct vec *vec)
+static bool push_list(const struct arg_target *target, const struct weir_arg *arg, const struct word *word, str text,
+                      char by, struct vec *vec)
 {
     struct arena *arena = target->binder->arena;
     str item;
@@ -270,7 +282,8 @@ static bool store_word(struct storing *storing, uint32_t index, const struct wor
     struct word whole = *word;
     if (!is_option)
         whole.key = STR_NONE; /* it only looked like an option */
-    str text = arg->type == WEIR_TYPE_TEMPLATE ? (is_option ? word->value : word->text) : word_plain(&whole, target->binder->arena);
+    str text = arg->type == WEIR_TYPE_TEMPLATE ? (is_option ? word->value : word->text)
+                                               : word_plain(&whole, target->binder->arena);
     if (!text.p)
         return fail(target, word, STR_NONE, "out of memory");
     if (is_rest) {
@@ -371,8 +384,8 @@ bool args_store(const struct arg_target *target, const struct arg_list *list)
     return ok;
 }
 
-bool bind_args(struct binder *binder, const struct scope *scope, const struct statement *statement, uint32_t skip, weir_table args,
-               void *to)
+bool bind_args(struct binder *binder, const struct scope *scope, const struct statement *statement, uint32_t skip,
+               weir_table args, void *to)
 {
     struct weir_arg copies[ARGS_IN_TABLE];
     size_t size = args.stride < sizeof(copies[0]) ? args.stride : sizeof(copies[0]);

@@ -15,7 +15,8 @@ struct arg_list {
 
 enum arg_match { MATCH_OPTION, MATCH_WORD, MATCH_POSITIONAL, MATCH_UNKNOWN_OPTION, MATCH_TOO_MANY };
 
-/* *position: how many positional arguments were seen; 0 at the first word. *index: into the list, when there is a match. */
+/* *position: how many positional arguments were seen; 0 at the first word. *index: into the list, when there is a
+ * match. */
 enum arg_match args_match(const struct arg_list *list, const struct word *word, uint32_t *position, uint32_t *index);
 
 struct arg_target {
@@ -27,14 +28,16 @@ struct arg_target {
 };
 bool args_store(const struct arg_target *target, const struct arg_list *list);
 
-/* Puts the default (or zero) into one argument's field. `name` is for the message about a default that does not compile. */
+/* Puts the default (or zero) into one argument's field. `name` is for the message about a default that does not
+ * compile. */
 bool args_reset_one(const struct arg_target *target, const struct weir_arg *arg, str name);
 void *arg_field(const struct weir_arg *arg, void *to);
 
 /* The one value of a word: as args_store does it. */
-bool arg_read(const struct arg_target *target, const struct weir_arg *arg, const struct word *word, str text, void *field);
-/* The word behind which a ';' was most likely forgotten: the next one begins a line and is a directive's name; NULL when there is none.
- * tolerant: the statement is known to be wrong, so a deeper indent does not matter. */
+bool arg_read(const struct arg_target *target, const struct weir_arg *arg, const struct word *word, str text,
+              void *field);
+/* The word behind which a ';' was most likely forgotten: the next one begins a line and is a directive's name; NULL
+ * when there is none. tolerant: the statement is known to be wrong, so a deeper indent does not matter. */
 const struct word *find_unended(const struct schema *schema, const struct statement *statement, bool tolerant);
 /* Absolute, relative ones from the folder of the file named; {NULL, 0} without memory. */
 str path_beside(struct arena *arena, str file, str path);

@@ -49,7 +49,8 @@ static void report_unknown(struct binding *binding, const struct statement *stat
     str name = name_shown(statement), hint = STR_NONE;
     const str *module = strmap_find(&schema->unloaded, statement->name.text);
     if (module) {
-        hint = arena_printf(arena, "it is a directive of module " STR_FMT ", which is not loaded: module " STR_FMT ";",
+        hint = arena_printf(arena,
+                            "it is a directive of module " STR_FMT ", which is not loaded: add \"module " STR_FMT ";\"",
                             STR_ARG(*module), STR_ARG(*module));
     } else {
         str nearest = schema_nearest(schema, name, binding->scope->kind);
@@ -61,19 +62,8 @@ static void report_unknown(struct binding *binding, const struct statement *stat
     report(binding, statement_place(statement), hint, "unknown directive \"" STR_FMT "\"", STR_ARG(name));
 }
 
-static bool report_unended(struct binding *binding, const struct statement *statement, bool tolerant)
-{
-    const struct word *last = find_unended(binding->binder->schema, statement, tolerant);
-    if (last)
-        report(binding, word_end_place(statement, last), S("did you forget ';'?"), "\"" STR_FMT "\" is not ended",
-               STR_ARG(name_shown(statement)));
-    return last;
-}
-
 static void check_block(struct binding *binding, const struct statement *statement, const struct schema_block *block)
 {
-    if (report_unended(binding, statement, false))
-        return;
     if (!(block->scopes & binding->scope->kind))
         report_wrong_scope(binding, statement, block->scopes);
     else if (!statement->has_block)
@@ -98,8 +88,6 @@ static const struct schema_entry *entry_of(struct binding *binding, const struct
         report_wrong_scope(binding, statement, scopes);
     else
         report_unknown(binding, statement);
-    if (!block)
-        report_unended(binding, statement, false);
     return NULL;
 }
 
@@ -116,7 +104,8 @@ static bool is_said_twice(struct binding *binding, const struct statement *state
         *said = statement;
     if (!first || may_repeat(entry->directive))
         return false;
-    str hint = arena_printf(binding->binder->arena, "first at " STR_FMT ":%u", STR_ARG(first->source->path), first->name.line);
+    str hint =
+        arena_printf(binding->binder->arena, "first at " STR_FMT ":%u", STR_ARG(first->source->path), first->name.line);
     report(binding, statement_place(statement), hint, "\"%s\" stands twice in this scope", entry->directive->name);
     return true;
 }
@@ -128,8 +117,10 @@ static bool adds_up(const struct weir_directive *directive, const struct weir_ar
     return adds && directive->record_size == 0 && (arg->flags & (WEIR_ARG_REST | WEIR_ARG_LIST));
 }
 
-/* What the statement put into such a field goes behind this scope's own values; the field shows these until lists are joined. */
-static void gather_tables(struct binding *binding, const struct schema_entry *entry, char *conf, const weir_table *before)
+/* What the statement put into such a field goes behind this scope's own values; the field shows these until lists are
+ * joined. */
+static void gather_tables(struct binding *binding, const struct schema_entry *entry, char *conf,
+                          const weir_table *before)
 {
     struct arena *arena = binding->binder->arena;
     for (uint32_t i = 0; i < entry->directive->args.count; i++) {
@@ -169,7 +160,8 @@ static bool store_values(struct binding *binding, const struct arg_target *targe
 }
 
 /* A new record with its defaults, at the end of this scope's own list. */
-static void *begin_record(struct binding *binding, struct arg_target *target, const struct schema_entry *entry, struct own_list *list)
+static void *begin_record(struct binding *binding, struct arg_target *target, const struct schema_entry *entry,
+                          struct own_list *list)
 {
     target->to = vec_push(binding->binder->arena, &list->items, list->item_size);
     if (!target->to) {
@@ -189,11 +181,13 @@ static bool call_set(struct binding *binding, const struct arg_target *target, c
         return true;
     int rc = entry->directive->set(&conf, entry->directive, target->to);
     if (rc != 0 && !conf.failed)
-        report(binding, statement_place(target->statement), STR_NONE, "\"%s\" was refused without a reason", entry->directive->name);
+        report(binding, statement_place(target->statement), STR_NONE, "\"%s\" was refused without a reason",
+               entry->directive->name);
     return rc == 0 && !conf.failed;
 }
 
-static void store_statement(struct binding *binding, const struct statement *statement, const struct schema_entry *entry)
+static void store_statement(struct binding *binding, const struct statement *statement,
+                            const struct schema_entry *entry)
 {
     const struct weir_directive *directive = entry->directive;
     struct arg_target target = { .binder = binding->binder, .scope = binding->scope, .statement = statement };
@@ -232,6 +226,42 @@ static bool has_surplus(const struct statement *statement, const struct schema_e
     return false;
 }
 
+/* Ends the statement behind its word `last`; the rest becomes a statement of its own. */
+static void split_behind(struct binding *binding, struct statement *statement, const struct word *last)
+{
+    uint32_t keep = last == &statement->name ? 0 : (uint32_t)(last - statement->args) + 1;
+    struct statement *rest = arena_dup(binding->binder->arena, statement, sizeof(*statement));
+    if (!rest) {
+        binding->out_of_memory = true;
+        return;
+    }
+    rest->name = statement->args[keep];
+    rest->args = statement->args + keep + 1;
+    rest->arg_count = statement->arg_count - keep - 1;
+    rest->comment = STR_NONE;
+    for (struct statement *child = rest->children; child; child = child->next)
+        child->outer = rest;
+    statement->next = rest;
+    statement->arg_count = keep;
+    statement->has_block = false;
+    statement->children = NULL;
+}
+
+/* A forgotten ';' makes one statement of two. Both are taken for what they were meant to be, so that what else is
+ * wrong in them, and in the block that the second may open, is found at once. */
+static void part_unended(struct binding *binding, struct statement *statement)
+{
+    const struct schema *schema = binding->binder->schema;
+    const struct schema_entry *entry = entry_of(binding, statement, true);
+    bool wrong = entry && (statement->has_block || has_surplus(statement, entry));
+    const struct word *last = find_unended(schema, statement, wrong);
+    if (!last)
+        return;
+    report(binding, word_end_place(statement, last), S("did you forget ';'?"), "\"" STR_FMT "\" is not ended",
+           STR_ARG(name_shown(statement)));
+    split_behind(binding, statement, last);
+}
+
 static void bind_statement(struct binding *binding, const struct statement *statement)
 {
     const struct schema_entry *entry = entry_of(binding, statement, false);
@@ -239,14 +269,13 @@ static void bind_statement(struct binding *binding, const struct statement *stat
         return;
     if (!binding->scope->first[entry->owner->index])
         ((const struct statement **)binding->scope->first)[entry->owner->index] = statement;
-    bool wrong = report_unended(binding, statement, statement->has_block || has_surplus(statement, entry));
-    if (!wrong && statement->has_block) {
-        report(binding, statement_place(statement), S("end it with ';'"), "\"%s\" takes no block", entry->directive->name);
-        wrong = true;
-    }
-    if (wrong)
+    if (statement->has_block) {
+        report(binding, statement_place(statement), S("end it with ';'"), "\"%s\" takes no block",
+               entry->directive->name);
         mark_failed(binding, entry);
-    else if (!is_clear(statement) && !is_said_twice(binding, statement, entry))
+        return;
+    }
+    if (!is_clear(statement) && !is_said_twice(binding, statement, entry))
         store_statement(binding, statement, entry);
 }
 
@@ -274,8 +303,8 @@ static struct scope *create_scope(struct binder *binder, const struct scope *out
     return scope->confs && scope->state && scope->skipped && scope->first ? scope : NULL;
 }
 
-struct scope *scope_bind(struct binder *binder, const struct scope *outer, uint32_t kind, const struct statement *statements,
-                         struct place place)
+struct scope *scope_bind(struct binder *binder, const struct scope *outer, uint32_t kind,
+                         const struct statement *statements, struct place place)
 {
     struct binding binding = { .binder = binder, .scope = create_scope(binder, outer, kind) };
     assert(binder->owner_count >= binder->schema->owners.count);
@@ -289,6 +318,8 @@ struct scope *scope_bind(struct binder *binder, const struct scope *outer, uint3
     if (!binding.said)
         return NULL;
     begin_confs(&binding);
+    for (const struct statement *s = statements; s && !binding.out_of_memory; s = s->next)
+        part_unended(&binding, (struct statement *)s);
     clear_first(&binding, statements);
     for (const struct statement *s = statements; s && !binding.out_of_memory; s = s->next)
         bind_statement(&binding, s);

@@ -17,15 +17,16 @@ struct own_list {
 struct binding {
     struct binder *binder;
     struct scope *scope;
-    struct vec lists;                /* of struct own_list */
-    const struct statement **said;   /* by entry index: where it was said first in this scope */
+    struct vec lists;              /* of struct own_list */
+    const struct statement **said; /* by entry index: where it was said first in this scope */
     bool out_of_memory;
 };
 
 /* This scope's own struct of the owner: made on first use from the outer one. NULL without memory. */
 void *own_conf(struct binding *binding, const struct owner *owner);
 /* The list at offset in the owner's conf; made on first use. NULL without memory. */
-struct own_list *own_list(struct binding *binding, const struct owner *owner, uint32_t offset, uint32_t merge, uint32_t item_size);
+struct own_list *own_list(struct binding *binding, const struct owner *owner, uint32_t offset, uint32_t merge,
+                          uint32_t item_size);
 void join_lists(struct binding *binding);
 /* Defaults back (lists: emptied), in this scope's own struct. */
 void reset_directive(struct binding *binding, const struct schema_entry *entry);

@@ -2,7 +2,8 @@
 /* check.c: the owners' own word on each merged struct, and its end. */
 #include "config/binding.h"
 
-int conf_report(struct weir_conf *conf, enum severity severity, const struct weir_place *at, const char *fmt, va_list ap)
+int conf_report(struct weir_conf *conf, enum severity severity, const struct weir_place *at, const char *fmt,
+                va_list ap)
 {
     const struct source *near = NULL;
     struct place place = conf->scope->place;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* cidr.c: addresses and networks as they stand in a configuration: strict, and one family inside (IPv4 as v4-mapped). */
+/* cidr.c: addresses and networks as they stand in a configuration: strict, and one family inside (IPv4 as v4-mapped).
+ * */
 #include "config/value.h"
 
 #include <arpa/inet.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* dump.c: a scope as it was understood, as text that is read back as the same.
  *
- * Shape:   the scope's own statements, each with the place it came from; then, as comments, what holds here because an outer scope says it,
- *          and (in the outermost scope where a directive may stand) the defaults that hold. */
+ * Shape:   the scope's own statements, each with the place it came from; then, as comments, what holds here because an
+ *          outer scope says it, and (in the outermost scope where a directive may stand) the defaults that hold. */
 #include "config/args.h"
 #include "config/binding.h"
 #include "config/usage.h"
@@ -126,8 +126,8 @@ static void print_arg(const struct dumping *dumping, const struct statement *sta
 }
 
 /* masked: arguments (by index) that are left out; *printed: those that were not. */
-static void print_statement(const struct dumping *dumping, const struct statement *statement, const struct schema_entry *entry,
-                            uint64_t masked, uint64_t *printed)
+static void print_statement(const struct dumping *dumping, const struct statement *statement,
+                            const struct schema_entry *entry, uint64_t masked, uint64_t *printed)
 {
     const struct arg_list list = { entry->args, entry->directive->args.count };
     uint32_t position = 0;
@@ -153,7 +153,8 @@ static void print_statement(const struct dumping *dumping, const struct statemen
 static void print_path(str path, FILE *out)
 {
     for (size_t i = 0; i < path.n; i++)
-        fputc((unsigned char)path.p[i] < 0x20 ? '?' : path.p[i], out); /* it stands in a comment, which a newline would end */
+        /* it stands in a comment, which a newline would end */
+        fputc((unsigned char)path.p[i] < 0x20 ? '?' : path.p[i], out);
 }
 
 static void print_indent(const struct dumping *dumping)
@@ -170,12 +171,13 @@ static void print_origin(const struct dumping *dumping, const struct statement *
 }
 
 /* Feeding the same list makes two directives one as far as `clear` goes. */
-static bool is_cleared(const struct schema *schema, const struct schema_entry *entry, const struct statement *statements, uint32_t kind)
+static bool is_cleared(const struct schema *schema, const struct schema_entry *entry,
+                       const struct statement *statements, uint32_t kind)
 {
     for (const struct statement *s = statements; s; s = s->next) {
         const struct schema_entry *other = is_clear(s) ? schema_find(schema, s->name.text, kind) : NULL;
-        bool same_list = other && other->owner == entry->owner && entry->directive->record_size && other->directive->record_size &&
-                         other->directive->offset == entry->directive->offset;
+        bool same_list = other && other->owner == entry->owner && entry->directive->record_size &&
+                         other->directive->record_size && other->directive->offset == entry->directive->offset;
         if (other == entry || same_list)
             return true;
     }
@@ -207,12 +209,15 @@ static bool is_said(const struct schema_entry *entry, const struct statement *st
 }
 
 /* What `outer` says of it and what nothing further in has replaced, as comments. */
-static void dump_outer(const struct dumping *dumping, const struct schema_entry *entry, const struct scope *outer, uint64_t masked)
+static void dump_outer(const struct dumping *dumping, const struct schema_entry *entry, const struct scope *outer,
+                       uint64_t masked)
 {
     for (const struct statement *s = outer->statements; s; s = s->next) {
         if (schema_find(dumping->schema, s->name.text, outer->kind) != entry || is_clear(s))
             continue;
-        uint64_t printed = 0, here = args_said(entry, &(struct statement){ .name = s->name, .args = s->args, .arg_count = s->arg_count });
+        uint64_t printed = 0,
+                 here = args_said(entry,
+                                  &(struct statement){ .name = s->name, .args = s->args, .arg_count = s->arg_count });
         if (here && !(here & ~masked))
             continue;
         print_indent(dumping);
@@ -226,12 +231,14 @@ static void dump_outer(const struct dumping *dumping, const struct schema_entry 
 static void dump_inherited(const struct dumping *dumping, const struct schema_entry *entry)
 {
     const struct weir_directive *directive = entry->directive;
-    bool adds = directive->record_size || directive->merge == WEIR_MERGE_APPEND || directive->merge == WEIR_MERGE_INNER_FIRST;
+    bool adds =
+        directive->record_size || directive->merge == WEIR_MERGE_APPEND || directive->merge == WEIR_MERGE_INNER_FIRST;
     uint64_t masked = adds ? 0 : args_said(entry, dumping->statements);
     bool said = is_said(entry, dumping->statements), outermost = true;
     const struct statement *statements = dumping->statements;
     const struct scope *scope = dumping->scope;
-    while (scope->outer && !is_cleared(dumping->schema, entry, statements, scope->kind) && directive->merge != WEIR_MERGE_LOCAL) {
+    while (scope->outer && !is_cleared(dumping->schema, entry, statements, scope->kind) &&
+           directive->merge != WEIR_MERGE_LOCAL) {
         if (directive->merge == WEIR_MERGE_REPLACE && said)
             return;
         scope = scope->outer;
@@ -257,7 +264,8 @@ static void dump_inherited(const struct dumping *dumping, const struct schema_en
     arena_reset(dumping->arena);
 }
 
-void scope_dump(const struct schema *schema, const struct scope *scope, const struct statement *statements, unsigned indent, FILE *out)
+void scope_dump(const struct schema *schema, const struct scope *scope, const struct statement *statements,
+                unsigned indent, FILE *out)
 {
     struct dumping dumping = { schema, scope, statements, arena_create(4096, 0), indent, out };
     if (!dumping.arena)

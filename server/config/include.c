@@ -103,7 +103,8 @@ static void load_file(struct parser *parser, str path, struct place place, struc
     bool read = parser->reader->read ? parser->reader->read(parser->reader->arg, path, parser->arena, &text, &why)
                                      : read_path(NULL, path, parser->arena, &text, &why);
     if (!read) {
-        diag_error(parser->diags, place, STR_NONE, "cannot read \"" STR_FMT "\": " STR_FMT, STR_ARG(path), STR_ARG(why));
+        diag_error(parser->diags, place, STR_NONE, "cannot read \"" STR_FMT "\": " STR_FMT, STR_ARG(path),
+                   STR_ARG(why));
         return;
     }
     if (!fits(parser, place, path, text))
@@ -146,7 +147,8 @@ static str beside_pattern(struct arena *arena, str file, str pattern)
     return (str){ to, n + pattern.n };
 }
 
-static void load_pattern(struct parser *parser, str pattern, const struct statement *include, struct statement_list *list)
+static void load_pattern(struct parser *parser, str pattern, const struct statement *include,
+                         struct statement_list *list)
 {
     glob_t found = { 0 };
     struct place place = word_place(include, &include->args[0]);

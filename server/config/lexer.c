@@ -56,7 +56,8 @@ static bool at_line_end(const struct lexer *lexer)
 
 static struct place place_here(const struct lexer *lexer, size_t from, size_t length)
 {
-    return place_in(lexer->source, lexer->line_at, lexer->line, (uint32_t)(from - lexer->line_at) + 1, (uint32_t)length);
+    return place_in(lexer->source, lexer->line_at, lexer->line, (uint32_t)(from - lexer->line_at) + 1,
+                    (uint32_t)length);
 }
 
 static void begin_line(struct lexer *lexer)
@@ -87,8 +88,10 @@ static void report_control(struct lexer *lexer)
                    "control character 0x%02x", (unsigned)(unsigned char)c);
     lexer->told_control = true;
     lexer->at++;
-    if (c == '\0') /* nothing behind it would make sense to anybody */
+    if (c == '\0') { /* nothing behind it would make sense to anybody */
         lexer->at = lexer->source->text.n;
+        lexer->is_cut = true;
+    }
 }
 
 static void skip_space(struct lexer *lexer)
@@ -127,8 +130,8 @@ static size_t find_closing(str text, size_t open)
     return i;
 }
 
-/* A quote that is closed nowhere, or by the opening of a later one: the mistake is the one opened here. Reading goes on at
- * the last ';' of the line, which most likely was meant to end the statement. */
+/* A quote that is closed nowhere, or by the opening of a later one: the mistake is the one opened here. Reading goes
+ * on at the last ';' of the line, which most likely was meant to end the statement. */
 static size_t recover_unclosed(struct lexer *lexer, size_t open)
 {
     str text = lexer->source->text;

@@ -25,6 +25,7 @@ struct lexer {
     uint32_t line, line_at;
     bool fresh;        /* nothing but white space on this line so far */
     bool told_control; /* one report a file */
+    bool is_cut;       /* the rest was given up: what is missing there is no mistake of its own */
     bool out_of_memory;
     size_t comment_from, comment_to; /* the comment lines read last, without a gap */
     uint32_t comment_line;           /* the last of them; 0: none */
@@ -32,7 +33,8 @@ struct lexer {
 
 void lexer_init(struct lexer *lexer, const struct source *source, struct arena *arena, struct diags *diags);
 struct token lexer_next(struct lexer *lexer);
-str lexer_comment_above(const struct lexer *lexer, uint32_t line); /* the comment that ends on the line above, or none */
+/* the comment that ends on the line above, or none */
+str lexer_comment_above(const struct lexer *lexer, uint32_t line);
 
 struct place place_in(const struct source *source, uint32_t line_at, uint32_t line, uint32_t column, uint32_t length);
 

@@ -39,6 +39,8 @@ void reset_directive(struct binding *binding, const struct schema_entry *entry)
 /* The struct as statements left it: check() may have put things into it that are its own. */
 static const void *merged_outer(const struct scope *outer, uint32_t i)
 {
+    while (outer->outer && !(outer->state[i] & SCOPE_OWN))
+        outer = outer->outer; /* whose struct it shares */
     return outer->unchecked && outer->unchecked[i] ? outer->unchecked[i] : outer->confs[i];
 }
 
@@ -70,7 +72,8 @@ void *own_conf(struct binding *binding, const struct owner *owner)
     return conf;
 }
 
-struct own_list *own_list(struct binding *binding, const struct owner *owner, uint32_t offset, uint32_t merge, uint32_t item_size)
+struct own_list *own_list(struct binding *binding, const struct owner *owner, uint32_t offset, uint32_t merge,
+                          uint32_t item_size)
 {
     for (uint32_t i = 0; i < binding->lists.count; i++) {
         struct own_list *list = vec_at(&binding->lists, struct own_list, i);
@@ -80,8 +83,9 @@ struct own_list *own_list(struct binding *binding, const struct owner *owner, ui
     void *conf = own_conf(binding, owner);
     struct own_list *list = conf ? vec_push(binding->binder->arena, &binding->lists, sizeof(*list)) : NULL;
     if (list)
-        *list = (struct own_list){ .owner = owner, .offset = offset, .merge = merge, .item_size = item_size,
-                                   .outer = *table_at(conf, offset) };
+        *list = (struct own_list){
+            .owner = owner, .offset = offset, .merge = merge, .item_size = item_size, .outer = *table_at(conf, offset)
+        };
     else
         binding->out_of_memory = true;
     return list;

@@ -9,11 +9,11 @@
 #include "config/tree.h"
 
 enum {
-    FILE_MOST = 1 << 20,      /* bytes */
+    FILE_MOST = 1 << 20, /* bytes */
     FILES_MOST = 4096,
     FILES_BYTES_MOST = 64 << 20,
-    LEVELS_MOST = 32,         /* of blocks, and of includes */
-    ARGS_MOST = 256           /* a statement */
+    LEVELS_MOST = 32, /* of blocks, and of includes */
+    ARGS_MOST = 256   /* a statement */
 };
 
 struct include_frame { /* a file being read */

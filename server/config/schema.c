@@ -18,7 +18,8 @@ static void copy_element(weir_table table, uint32_t i, void *to, size_t size)
 
 static const char *refuse(struct schema *schema, const struct owner *owner, const char *directive, const char *what)
 {
-    str why = arena_printf(schema->arena, STR_FMT ": directive \"%s\": %s", STR_ARG(owner->name), directive ? directive : "", what);
+    str why = arena_printf(schema->arena, STR_FMT ": directive \"%s\": %s", STR_ARG(owner->name),
+                           directive ? directive : "", what);
     return why.p ? why.p : "out of memory";
 }
 
@@ -117,7 +118,8 @@ static const char *check_args(const struct weir_directive *directive, const stru
 }
 
 /* Directives that feed one list agree about its records and how it meets the outer one. */
-static const char *check_list(const struct schema *schema, const struct owner *owner, const struct weir_directive *directive)
+static const char *check_list(const struct schema *schema, const struct owner *owner,
+                              const struct weir_directive *directive)
 {
     if (directive->record_size == 0)
         return NULL;
@@ -171,12 +173,14 @@ static const char *add_directive(struct schema *schema, const struct owner *owne
     if (!why)
         why = check_name(schema, directive);
     if (!why)
-        why = check_args(directive, args, directive->record_size ? directive->record_size : owner->conf_size, schema->arena);
+        why = check_args(directive, args, directive->record_size ? directive->record_size : owner->conf_size,
+                         schema->arena);
     if (!why)
         why = check_list(schema, owner, directive);
     if (why)
         return refuse(schema, owner, directive->name, why);
-    *entry = (struct schema_entry){ .owner = owner, .directive = directive, .args = args, .index = schema->entries.count };
+    *entry =
+        (struct schema_entry){ .owner = owner, .directive = directive, .args = args, .index = schema->entries.count };
     entry->same_name = strmap_find(&schema->by_name, str_of(directive->name));
     struct schema_entry **slot = vec_push(schema->arena, &schema->entries, sizeof(*slot));
     if (!slot || !strmap_put(schema->arena, &schema->by_name, str_of(directive->name), entry))

@@ -41,7 +41,8 @@ static struct place narrowed(struct place place, str what)
 
 static void refuse(struct compiler *compiler, str what, str hint, const char *fact)
 {
-    diag_error(compiler->diags, narrowed(compiler->place, what), hint, "%s \"" STR_FMT "\"", fact, STR_ARG(str_upto(what, 100)));
+    diag_error(compiler->diags, narrowed(compiler->place, what), hint, "%s \"" STR_FMT "\"", fact,
+               STR_ARG(str_upto(what, 100)));
     compiler->failed = true;
 }
 
@@ -68,6 +69,14 @@ static void add_plain(struct compiler *compiler, const char *p, size_t n)
     compiler->plain_n += n;
 }
 
+static bool is_prefix(const struct variables *variables, str name)
+{
+    for (uint32_t i = 0; i < variables->prefixes.count; i++)
+        if (str_equal((*vec_at(&variables->prefixes, struct variable *, i))->name, name))
+            return true;
+    return false;
+}
+
 static void add_variable(struct compiler *compiler, str written, str name)
 {
     str rest;
@@ -80,7 +89,8 @@ static void add_variable(struct compiler *compiler, str written, str name)
     str nearest = compiler->variables ? variables_nearest(compiler->variables, name) : STR_NONE;
     str hint = STR_NONE;
     if (nearest.n)
-        hint = arena_printf(compiler->arena, "did you mean \"$" STR_FMT "\"?", STR_ARG(nearest));
+        hint = arena_printf(compiler->arena, "did you mean \"$" STR_FMT "%s\"?", STR_ARG(nearest),
+                            is_prefix(compiler->variables, nearest) ? "NAME" : "");
     refuse(compiler, written, hint, "unknown variable");
 }
 
@@ -94,7 +104,8 @@ static size_t read_variable(struct compiler *compiler, str text, size_t at)
     size_t next = end + braced;
     str written = { text.p + at, (next < text.n ? next : text.n) - at };
     if (braced && (end >= text.n || text.p[end] != '}'))
-        refuse(compiler, (str){ text.p + at, end - at }, S("write ${name}, or \\$ for a dollar sign"), "unclosed variable");
+        refuse(compiler, (str){ text.p + at, end - at }, S("write ${name}, or \\$ for a dollar sign"),
+               "unclosed variable");
     else if (end == from)
         refuse(compiler, written, S("write \\$ for a dollar sign"), "a '$' without a name:");
     else
@@ -102,7 +113,8 @@ static size_t read_variable(struct compiler *compiler, str text, size_t at)
     return next < text.n ? next : text.n;
 }
 
-/* Backslashes in front of a '$': pairs are backslashes, an odd one takes the dollar's meaning away. Elsewhere they are text. */
+/* Backslashes in front of a '$': pairs are backslashes, an odd one takes the dollar's meaning away. Elsewhere they are
+ * text. */
 static size_t read_backslashes(struct compiler *compiler, str text, size_t at)
 {
     size_t run = 0;
@@ -116,8 +128,8 @@ static size_t read_backslashes(struct compiler *compiler, str text, size_t at)
     return at + run + 1;
 }
 
-weir_tmpl *template_compile(str text, bool literal, const struct variables *variables, struct arena *arena, struct diags *diags,
-                            struct place place)
+weir_tmpl *template_compile(str text, bool literal, const struct variables *variables, struct arena *arena,
+                            struct diags *diags, struct place place)
 {
     struct compiler compiler = { .variables = variables, .arena = arena, .diags = diags, .place = place };
     weir_tmpl *tmpl = arena_new(arena, weir_tmpl);

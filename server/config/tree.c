@@ -9,7 +9,7 @@ struct reading {
     struct parser *parser;
     struct lexer lexer;
     struct token token; /* the one to look at */
-    struct word *args; /* of the statement being read */
+    struct word *args;  /* of the statement being read */
     bool has_suspect;   /* suspect is the first brace closed by a '}' that stands under an outer block */
     struct word suspect;
 };
@@ -57,7 +57,7 @@ struct place source_place(const struct source *near, str file, uint32_t line, ui
     struct place place = { .file = file, .line = line, .column = column };
     if (!source || line == 0)
         return place;
-    size_t at = 0;
+    size_t at = str_has_prefix(source->text, S("\xef\xbb\xbf")) ? 3 : 0; /* as the lexer counts */
     for (uint32_t i = 1; i < line && at < source->text.n; i++)
         at += str_find(str_from(source->text, at), '\n') + 1;
     if (at >= source->text.n)
@@ -183,8 +183,8 @@ static void read_children(struct reading *reading, struct statement *statement, 
     struct statement_list children = { .end = &statement->children };
     statement->has_block = true;
     if (depth >= LEVELS_MOST) {
-        diag_error(reading->parser->diags, token_place(reading, &brace), STR_NONE,
-                   "blocks more than %d levels deep", LEVELS_MOST);
+        diag_error(reading->parser->diags, token_place(reading, &brace), STR_NONE, "blocks more than %d levels deep",
+                   LEVELS_MOST);
         skip_block(reading);
         return;
     }
@@ -199,10 +199,11 @@ static void read_children(struct reading *reading, struct statement *statement, 
         next(reading);
         return;
     }
-    if (reading->parser->out_of_memory)
+    if (reading->parser->out_of_memory || reading->lexer.is_cut)
         return;
     const struct word *at = reading->has_suspect ? &reading->suspect : &brace;
-    diag_error(reading->parser->diags, token_place(reading, at), S("did you forget the closing '}'?"), "unclosed block");
+    diag_error(reading->parser->diags, token_place(reading, at), S("did you forget the closing '}'?"),
+               "unclosed block");
     reading->has_suspect = false;
 }
 
@@ -227,7 +228,8 @@ static void read_include(struct reading *reading, const struct statement *statem
 }
 
 /* Stands on the name. */
-static void read_statement(struct reading *reading, struct statement *outer, uint32_t depth, struct statement_list *list)
+static void read_statement(struct reading *reading, struct statement *outer, uint32_t depth,
+                           struct statement_list *list)
 {
     struct parser *parser = reading->parser;
     struct statement *statement = arena_new(parser->arena, struct statement);
@@ -249,6 +251,8 @@ static void read_statement(struct reading *reading, struct statement *outer, uin
         next(reading);
     else if (reading->token.kind == TOKEN_OPEN)
         read_children(reading, statement, depth);
+    else if (reading->lexer.is_cut)
+        return;
     else
         report_unended(reading, statement);
     if (is_include(statement))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tree.h: configuration text as a tree of statements: every word with its place, nothing interpreted yet.
  *
- * Shape:   statement = name { argument } ( ";" | "{" { statement } "}" ); `include` is already replaced by what it names.
+ * Shape:   statement = name { argument } ( ";" | "{" { statement } "}" ); `include` is already replaced by what it
+ *          names.
  * Owner:   everything lies in the tree's arena.
  * Errors:  collected in diags, all of them; the tree holds what could be read.
  * Limits:  1 MiB a file (4096 files, 64 MiB in all), 32 levels of blocks and of includes, 256 arguments a statement. */
@@ -20,10 +21,11 @@ struct source { /* one file */
 enum word_quote { WORD_BARE, WORD_DOUBLE, WORD_SINGLE };
 
 struct word {
-    str text;              /* quotes removed, escapes of double quotes decoded except \$ (templates know it); NUL behind it */
-    str key;               /* KEY of KEY=value (bare key of letters, digits, '_' and '-'), else empty */
-    str value;             /* what stands behind '='; quotes removed */
-    enum word_quote quote; /* of the word, or of the value when there is a key */
+    /* quotes removed, escapes of double quotes decoded except \$ (templates know it); NUL behind it */
+    str text;
+    str key;                       /* KEY of KEY=value (bare key of letters, digits, '_' and '-'), else empty */
+    str value;                     /* what stands behind '='; quotes removed */
+    enum word_quote quote;         /* of the word, or of the value when there is a key */
     uint32_t line, column, length; /* in the source, quotes included */
     uint32_t line_at;              /* where its line begins in the source's text */
 };
@@ -53,7 +55,8 @@ struct tree_reader {
     void *arg;
 };
 bool tree_load(struct tree *tree, str path, const struct tree_reader *reader, struct arena *arena, struct diags *diags);
-bool tree_parse(struct tree *tree, str path, str text, struct arena *arena, struct diags *diags); /* one text; include is an error */
+/* one text; include is an error */
+bool tree_parse(struct tree *tree, str path, str text, struct arena *arena, struct diags *diags);
 
 struct place statement_place(const struct statement *statement); /* of the name */
 struct place word_place(const struct statement *statement, const struct word *word);

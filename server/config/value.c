@@ -107,8 +107,10 @@ static bool read_duration(str text, struct arena *arena, uint64_t *to, struct va
     const struct unit *unit = find_unit(durations, DURATIONS, name);
     bool is_zero = n == 1 && text.n == 1 && text.p[0] == '0'; /* the one number that needs no unit */
     if (n > 0 && name.n == 0 && !is_zero)
-        return refuse(arena, error, arena_printf(arena, "did you mean \"" STR_FMT "s\"? (ms, s, m, h, d)", STR_ARG(str_upto(text, 200))),
-                      text, "has no unit");
+        return refuse(
+            arena, error,
+            arena_printf(arena, "did you mean \"" STR_FMT "s\"? (ms, s, m, h, d)", STR_ARG(str_upto(text, 200))), text,
+            "has no unit");
     if (n == 0 || (!unit && !is_zero))
         return refuse(arena, error, S("as in 500ms, 5s, 10m, 1h or 7d"), text, "is no duration");
     uint64_t factor = unit ? unit->factor : 1;

@@ -22,8 +22,8 @@ static const struct variable *find_prefix(const struct variables *variables, str
     const struct variable *best = NULL;
     for (uint32_t i = 0; i < variables->prefixes.count; i++) {
         const struct variable *variable = *vec_at(&variables->prefixes, struct variable *, i);
-        bool fits = whole ? str_equal(name, variable->name)
-                          : name.n > variable->name.n && str_has_prefix(name, variable->name);
+        bool fits =
+            whole ? str_equal(name, variable->name) : name.n > variable->name.n && str_has_prefix(name, variable->name);
         if (fits && (!best || best->name.n < variable->name.n))
             best = variable;
     }

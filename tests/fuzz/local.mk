@@ -4,8 +4,10 @@
 
 FUZZ_TARGETS =
 FUZZ_TARGETS += tests/fuzz/fuzz_chunked
+FUZZ_TARGETS += tests/fuzz/fuzz_config
 FUZZ_TARGETS += tests/fuzz/fuzz_head
 FUZZ_TARGETS += tests/fuzz/fuzz_response
+FUZZ_TARGETS += tests/fuzz/fuzz_template
 FUZZ_TARGETS += tests/fuzz/fuzz_uri
 
 if WEIR_FUZZ
