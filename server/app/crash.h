@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 void crash_watch(void);               /* installs the handlers (not in sanitized builds: theirs say more) */
+void crash_thread_init(void);         /* each thread: a stack of its own for the handler */
 void crash_note_code(unsigned module, const void *symbol); /* which addresses are this module's code */
 bool watchdog_start(void);            /* a thread of its own */
 void watchdog_stop(void);

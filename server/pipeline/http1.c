@@ -460,10 +460,7 @@ void h1_session_start(struct weir_conn *c)
 {
     c->body_done = true;
     wait_for(c, H1_WAITS_IDLE, true);
-    if (pipeline_worker_self()->draining)
-        session_close(c);
-    else
-        h1_session_readable(c);
+    h1_session_readable(c);
 }
 
 void h1_session_flush(struct weir_conn *c)

@@ -135,7 +135,7 @@ struct weir_req {
     uint64_t upstream_us;
 };
 
-/* -- for codecs ------------------------------------------------------------------------------------------------------- */
+/* -- for codecs ---------------------------------------------------------------------------------------------------- */
 struct weir_req *request_create(struct weir_conn *conn, const struct codec_calls *codec, void *stream); /* NULL without memory */
 void request_discard(struct weir_req *r); /* before request_start: nothing has seen it (no LOG) */
 void request_start(struct weir_req *r);   /* the head is complete and filled in */
@@ -147,13 +147,13 @@ void request_sent(struct weir_req *r);    /* the whole response (or tunnel) went
 void request_gone(struct weir_req *r, const char *why); /* the client is gone: ends the request */
 void request_timed_out(struct weir_req *r, int status, const char *why); /* a deadline on the client's side passed */
 
-/* -- for origins ------------------------------------------------------------------------------------------------------ */
+/* -- for origins --------------------------------------------------------------------------------------------------- */
 void request_origin_info(struct weir_req *r, int status, const struct fields *fields);
 void request_origin_head(struct weir_req *r); /* r->status, r->reason, r->rsp, r->rsp_body, r->rsp_length are filled in */
 void request_origin_body(struct weir_req *r, struct chain *chain, bool end, bool pause);
 void request_origin_failed(struct weir_req *r, int status, const char *why); /* before the head: answered so; later: broken off */
 
-/* -- for the SDK table and built-in parts --------------------------------------------------------------------------- */
+/* -- for the SDK table and built-in parts -------------------------------------------------------------------------- */
 weir_verdict request_reply(struct weir_req *r, int status, str body);        /* copied; WEIR_REPLY */
 weir_verdict request_refuse(struct weir_req *r, int status, const char *reason); /* error page by status; reason kept by pointer */
 void request_resume(struct weir_req *r, weir_verdict verdict);                /* a suspended call's verdict came */

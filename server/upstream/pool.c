@@ -102,13 +102,15 @@ uint32_t pools_idle_total(void)
     return sum;
 }
 
-void upstream_worker_down(void)
-{
-    struct pool_table *t = table();
+struct table_end {
+    struct deferred deferred;
+};
 
-    if (!t)
-        return;
-    pools_close_idle();
+/* Behind the reaping of the last connections. */
+static void table_free(struct deferred *deferred)
+{
+    struct pool_table *t = worker_slot(worker_self(), WORKER_SLOT_UPSTREAM);
+
     for (int i = 0; i < POOL_BUCKETS; i++)
         while (t->buckets[i]) {
             struct pool *pool = t->buckets[i];
@@ -117,6 +119,20 @@ void upstream_worker_down(void)
         }
     worker_set_slot(worker_self(), WORKER_SLOT_UPSTREAM, NULL);
     mem_free(t);
+    mem_free(list_entry(deferred, struct table_end, deferred));
+}
+
+void upstream_worker_down(void)
+{
+    struct table_end *end = mem_zalloc(sizeof(*end));
+
+    if (!worker_slot(worker_self(), WORKER_SLOT_UPSTREAM) || !end) {
+        mem_free(end);
+        return;
+    }
+    pools_close_idle();
+    deferred_init(&end->deferred, table_free);
+    worker_defer(&end->deferred);
 }
 
 /* -- connections ------------------------------------------------------------------------------------------------------------ */

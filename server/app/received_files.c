@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define _GNU_SOURCE 1
+#include "app/received_files.h"
+
+#include "base/mem.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+struct received {
+    struct received *next;
+    char *path;
+    int fd;
+    bool is_log;
+};
+static struct received *all;
+
+static struct received *find(str path, bool is_log)
+{
+    for (struct received *r = all; r; r = r->next)
+        if (r->is_log == is_log && str_equal(str_of(r->path), path))
+            return r;
+    return NULL;
+}
+
+void received_file_add(str path, int fd, bool is_log)
+{
+    struct received *r = find(path, is_log);
+
+    if (r) {
+        close(r->fd);
+        r->fd = fd;
+        return;
+    }
+    r = mem_zalloc(sizeof(*r));
+    char *copy = mem_alloc(path.n + 1);
+    if (!r || !copy) {
+        mem_free(r);
+        mem_free(copy);
+        close(fd);
+        return;
+    }
+    memcpy(copy, path.p, path.n);
+    copy[path.n] = 0;
+    *r = (struct received){ .next = all, .path = copy, .fd = fd, .is_log = is_log };
+    all = r;
+}
+
+int received_file_open(void *arg, str path)
+{
+    struct received *r = find(path, false);
+    char copy[4096];
+
+    (void)arg;
+    if (r) {
+        int fd = fcntl(r->fd, F_DUPFD_CLOEXEC, 3);
+        if (fd >= 0)
+            lseek(fd, 0, SEEK_SET);
+        return fd;
+    }
+    if (path.n >= sizeof(copy))
+        return -1;
+    memcpy(copy, path.p, path.n);
+    copy[path.n] = 0;
+    return open(copy, O_RDONLY | O_CLOEXEC);
+}
+
+int received_log_open(const char *path)
+{
+    struct received *r = find(str_of(path), true);
+
+    if (r)
+        return fcntl(r->fd, F_DUPFD_CLOEXEC, 3);
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+void received_files_forget(bool logs_too)
+{
+    for (struct received **at = &all; *at;) {
+        struct received *r = *at;
+        if (r->is_log && !logs_too) {
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        close(r->fd);
+        mem_free(r->path);
+        mem_free(r);
+    }
+}
