@@ -107,14 +107,30 @@ static int set_alpn(weir_conf *c, weir_str list, SSL_CTX *ctx)
     return 0;
 }
 
+/* A wish need not have a NUL behind its paths. */
+static weir_str terminated(weir_conf *c, weir_str path)
+{
+    char *copy = weir_conf_alloc(c, path.n + 1);
+
+    if (copy == NULL)
+        weir_conf_error(c, "no memory for a path");
+    else
+        memcpy(copy, path.p, path.n);
+    return (weir_str){ copy, path.n };
+}
+
 static int set_certificate(weir_conf *c, const struct weir_transport_wish *wish, SSL_CTX *ctx)
 {
-    const struct tls_certificate files = { .certificate = wish->certificate, .key = wish->key };
+    struct tls_certificate files = { 0 };
 
     if (wish->certificate.n == 0 && wish->key.n == 0)
         return 0;
     if (wish->certificate.n == 0 || wish->key.n == 0)
         return weir_conf_error(c, "a certificate to show to the server needs both files, certificate and key");
+    files.certificate = terminated(c, wish->certificate);
+    files.key = terminated(c, wish->key);
+    if (files.certificate.p == NULL || files.key.p == NULL)
+        return -1;
     return tls_use_files(c, ctx, &files, NULL, NULL);
 }
 
