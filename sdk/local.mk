@@ -16,7 +16,8 @@ aclocal_DATA = sdk/weir.m4
 # A new module is a copy of these: module.c and module.conf take its name, @name@ in the text becomes it, @id@ too but
 # with _ for - (names of directives).
 templatedir = $(weirdatadir)/template
-template_DATA = sdk/template/Makefile sdk/template/README.md sdk/template/module.c sdk/template/module.conf
+template_DATA = sdk/template/Makefile sdk/template/README.md sdk/template/module.c sdk/template/module.conf \
+	sdk/template/test.sh
 
 EXTRA_DIST += sdk/API-CHANGES.md sdk/weir.m4 $(template_DATA)
 

@@ -158,6 +158,8 @@ enum stream_outcome stream_run(struct stream *stream, weir_flow *flow, weir_chai
         int mode = Z_NO_FLUSH;
         if (is_last && (stream->is_ending || stream->is_flushing))
             mode = stream->is_ending ? Z_FINISH : Z_SYNC_FLUSH;
+        if (from.n == 0 && !is_last)
+            return STREAM_BROKEN; /* bytes that cannot be shown: a file that could not be read */
         if (from.n == 0 && mode == Z_NO_FLUSH)
             return STREAM_WAITING;
         uint64_t room = weir_room(flow);
