@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_harness.c: the harness itself, with a module inside the program that waits, counts, shares and changes content. */
+/* test_harness.c: the harness itself, with a module inside the program that waits, counts, shares and filters. */
 #include "weir-harness.h" /* before cmocka.h, whose macros take the names of SDK functions */
 
 #include <setjmp.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* -- the module -------------------------------------------------------------------------------------------------------- */
+/* -- the module ---------------------------------------------------------------------------------------------------- */
 
 struct conf {
     uint64_t limit, window;
@@ -163,7 +163,7 @@ WEIR_MODULE(sample, .version = "1", .license = "BSD-2-Clause", .summary = "s", .
             .hooks = WEIR_TABLE(hooks), .metrics = WEIR_TABLE(metrics), .load = load, .drop = drop,
             .thread_up = thread_up);
 
-/* -- the tests --------------------------------------------------------------------------------------------------------- */
+/* -- the tests ----------------------------------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {

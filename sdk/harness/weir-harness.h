@@ -17,8 +17,8 @@
 struct harness;
 struct harness_scope;
 
-/* The module, its descriptor checked, load() and thread_up() called. path: of the .so, or a bare name, looked for in the
- * folder $WEIR_MODULES. adopt: a module that is part of the test program. NULL after a line on stderr. */
+/* The module, its descriptor checked, load() and thread_up() called. path: of the .so, or a bare name, looked for in
+ * the folder $WEIR_MODULES. adopt: a module that is part of the test program. NULL after a line on stderr. */
 struct harness *harness_open(const char *path);
 struct harness *harness_adopt(const struct weir_module *module);
 void harness_close(struct harness *h); /* drops scopes (inner first), thread_down, ends what is left open */
