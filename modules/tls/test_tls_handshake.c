@@ -596,7 +596,7 @@ static void test_connection_outlives_its_snapshot(void **state)
     pair_close(&p);
 }
 
-/* -- little memory ---------------------------------------------------------------------------------------------------- */
+/* -- little memory ------------------------------------------------------------------------------------------------- */
 
 static void visit_if_possible(weir_conf *const *sites, void *prepared)
 {
@@ -656,7 +656,7 @@ static void test_every_allocation_may_fail(void **state)
     host_drop(&a);
 }
 
-/* -- workers ---------------------------------------------------------------------------------------------------------- */
+/* -- workers ------------------------------------------------------------------------------------------------------- */
 
 struct shared {
     weir_conf *const *sites;

@@ -71,7 +71,7 @@ static int set_trust(weir_conf *c, const struct weir_transport_wish *wish, struc
         return -1;
     SSL_CTX_set1_cert_store(origin->ctx, origin->trust->store);
     SSL_CTX_set_verify(origin->ctx, SSL_VERIFY_PEER, NULL);
-    if (wish->ca_file.n > 0) /* a file of the operator's own choice may hold the very certificate, or an intermediate CA */
+    if (wish->ca_file.n > 0) /* the operator's own choice: it may hold the very certificate, or an intermediate CA */
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (origin->name[0] == 0)
