@@ -132,9 +132,6 @@ struct tls_conn *tls_conn_create(SSL_CTX *ctx, int fd)
 
 void tls_conn_destroy(struct tls_conn *t)
 {
-    /* Without this OpenSSL takes the end for an accident and spoils the session for resumption. */
-    if (t->is_done && !t->is_broken)
-        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
     free(t->server_name);
     free(t);
