@@ -86,6 +86,9 @@ static int64_t read_transport(struct conn *conn, const struct iovec *iov, int co
         spans[i] = (weir_span){ iov[i].iov_base, iov[i].iov_len };
     int64_t n = conn->transport->readv(conn->transport_state, spans, (uint32_t)count);
     if (n > 0) {
+        /* Short, and nothing held back: the transport has drained the socket. The peer's FIN brings no further edge. */
+        if ((size_t)n < bytes_in_all(iov, count) && !conn->peer_closed && !transport_holds_bytes(conn))
+            conn->can_read = false;
         conn->bytes_in += (uint64_t)n;
         return n;
     }

@@ -41,7 +41,8 @@ struct weir_transport {
 
     /* Both roles. 1 when done, or WEIR_IO_*. */
     int (*handshake)(void *state, weir_str *why);
-    int64_t (*readv)(void *state, const weir_span *to, uint32_t count);   /* bytes, or WEIR_IO_* */
+    /* Bytes, or WEIR_IO_*. Fewer bytes than there was room for mean that the socket is drained, or pending() tells of more. */
+    int64_t (*readv)(void *state, const weir_span *to, uint32_t count);
     int64_t (*writev)(void *state, const weir_str *from, uint32_t count); /* bytes, or WEIR_IO_* */
     int (*shutdown)(void *state);  /* tells the peer that no more comes: 1 or WEIR_IO_* */
     void (*close)(void *state);    /* frees it; no I/O */
