@@ -15,9 +15,9 @@ struct place place_in(const struct source *source, uint32_t line_at, uint32_t li
 {
     str text = str_from(source->text, line_at);
     text = str_upto(text, (size_t)column + QUOTE_MOST);
-    text.n = str_find(text, '\n');
-    if (text.n && text.p[text.n - 1] == '\r')
-        text.n--;
+    size_t end = str_find(text, '\n');
+    bool crlf = end < text.n && end > 0 && text.p[end - 1] == '\r';
+    text.n = crlf ? end - 1 : end;
     if (column > 0 && column - 1 <= text.n && length > text.n - (column - 1))
         length = (uint32_t)(text.n - (column - 1)); /* a quoted word may go on in the next line */
     return (struct place){ .file = source->path, .line = line, .column = column, .length = length, .text = text };
@@ -142,6 +142,8 @@ static size_t recover_unclosed(struct lexer *lexer, size_t open)
     for (; end < text.n && text.p[end] != '\n'; end++)
         if (text.p[end] == ';')
             resume = end;
+    if (end > open + 1 && end < text.n && text.p[end - 1] == '\r')
+        end--; /* part of the line's end */
     return resume ? resume : end;
 }
 

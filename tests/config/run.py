@@ -75,7 +75,17 @@ def cases():
         yield name, text, lambda scratch, text=text: binds(scratch, in_scratch(scratch, text, "example.conf"))
 
 
+def has_check():
+    """False for a program that does not know the command yet: it then takes a file that cannot be for a good one."""
+    done = subprocess.run([WEIR, "check", "-c", "/nonexistent/weir.conf"], stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=60, check=False)
+    return done.returncode != 0
+
+
 def main():
+    if not has_check():
+        print("1..0 # SKIP this weir has no check command")
+        return
     count = 0
     for count, (name, text, judge) in enumerate(cases(), 1):
         absent = missing_modules(text)

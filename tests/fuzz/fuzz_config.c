@@ -19,10 +19,9 @@ static str line_of(str text, uint32_t line)
         text = str_from(text, 3); /* a byte order mark is no part of the line */
     for (; line > 1; line--)
         text = str_from(text, str_find(text, '\n') + 1);
-    text.n = str_find(text, '\n');
-    if (text.n && text.p[text.n - 1] == '\r')
-        text.n--;
-    return text;
+    size_t end = str_find(text, '\n');
+    bool crlf = end < text.n && end > 0 && text.p[end - 1] == '\r';
+    return str_upto(text, crlf ? end - 1 : end);
 }
 
 static uint32_t lines_in(str text)

@@ -69,6 +69,7 @@ static void test_words(void **state)
         { "it's;", "it's ;", 1 },
         { "\"a\"b;", "\"a\" b ;", 1 },
         /* unclosed: as if closed before the line's last ';' */
+        { "a \"b\r\n;", "a \"b\" ;", 1 },
         { "a \"b; c;\nd;", "a \"b; c\" ; d ;", 1 },
         { "a \"b\nc \"d\";", "a \"b\" c \"d\" ;", 1 }, /* closed by the opening of another one */
         { "a \x01 b;", "a b ;", 1 },
