@@ -2,7 +2,8 @@
 /* builtin.h: the parts of the server that speak to the pipeline as a module does: by descriptor, directives and hooks.
  *
  * Shape:   one descriptor a file; loader_register_builtin() puts them into the register, ahead of any module from disk.
- * Note:    each of them is what a user sees as the owner of a directive in `weir modules` and of a hook in `weir pipeline`. */
+ * Note:    each of them is what a user sees as the owner of a directive in `weir modules` and of a hook in `weir
+ *          pipeline`. */
 #ifndef APP_BUILTIN_H
 #define APP_BUILTIN_H
 
@@ -16,8 +17,9 @@ extern const struct weir_module redirect_module;    /* serve_redirect.c */
 extern const struct weir_module health_module;      /* serve_health.c */
 extern const struct weir_module maintenance_module; /* maintenance.c */
 
-#define BUILTIN_MODULE(Name, Summary) \
-    .magic = WEIR_ABI_MAGIC, .abi_major = WEIR_ABI_MAJOR, .abi_minor = WEIR_ABI_MINOR, .size = sizeof(struct weir_module), \
-    .name = (Name), .version = "built-in", .license = "BSD-2-Clause", .summary = (Summary), .api = &weir_api_
+#define BUILTIN_MODULE(Name, Summary)                                                                                  \
+    .magic = WEIR_ABI_MAGIC, .abi_major = WEIR_ABI_MAJOR, .abi_minor = WEIR_ABI_MINOR,                                 \
+    .size = sizeof(struct weir_module), .name = (Name), .version = "built-in", .license = "BSD-2-Clause",              \
+    .summary = (Summary), .api = &weir_api_
 
 #endif

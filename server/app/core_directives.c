@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core_directives.c: what the request engine asks of every scope: limits, deadlines, trust, error pages (struct core_conf). */
+/* core_directives.c: what the request engine asks of every scope: limits, deadlines, trust, error pages. */
 #include "app/builtin.h"
 #include "base/diag.h"
-#include "config/bind.h"
+#include "config/args.h"
 #include "pipeline/core_conf.h"
 
 /* The engine reads the part it knows; the words are what the statement said. */
@@ -11,16 +11,21 @@ struct error_page_record {
     weir_table words; /* of weir_str: STATUS... PATH */
 };
 
-/* -- error_page ------------------------------------------------------------------------------------------------------------ */
+/* -- error_page ---------------------------------------------------------------------------------------------------- */
 
 static const struct {
     str ending, media_type;
 } media_types[] = {
-    { S(".html"), S("text/html; charset=utf-8") }, { S(".htm"), S("text/html; charset=utf-8") },
-    { S(".txt"), S("text/plain; charset=utf-8") }, { S(".json"), S("application/json") },
-    { S(".xml"), S("application/xml") },           { S(".svg"), S("image/svg+xml") },
-    { S(".png"), S("image/png") },                 { S(".jpg"), S("image/jpeg") },
-    { S(".gif"), S("image/gif") },                 { S(".webp"), S("image/webp") },
+    { S(".html"), S("text/html; charset=utf-8") },
+    { S(".htm"), S("text/html; charset=utf-8") },
+    { S(".txt"), S("text/plain; charset=utf-8") },
+    { S(".json"), S("application/json") },
+    { S(".xml"), S("application/xml") },
+    { S(".svg"), S("image/svg+xml") },
+    { S(".png"), S("image/png") },
+    { S(".jpg"), S("image/jpeg") },
+    { S(".gif"), S("image/gif") },
+    { S(".webp"), S("image/webp") },
 };
 
 static str media_type_of(str path)
@@ -36,8 +41,9 @@ static bool read_status(weir_conf *c, uint32_t word, str text, uint64_t *status)
 {
     if (str_to_u64(text, status) && *status >= 400 && *status <= 599)
         return true;
-    diag_error(c->binder->diags, word_place(c->statement, &c->statement->args[word]), S("400 to 599: only errors have pages"),
-               "error_page: \"%.*s\" is no error status", STR_ARG(str_upto(text, 100)));
+    diag_error(c->binder->diags, word_place(c->statement, &c->statement->args[word]),
+               S("400 to 599: only errors have pages"), "error_page: \"%.*s\" is no error status",
+               STR_ARG(str_upto(text, 100)));
     c->failed = true;
     return false;
 }
@@ -63,7 +69,7 @@ static int set_error_page(weir_conf *c, const struct weir_directive *directive, 
     return weir_conf_read_file(c, record->page.path, &record->page.content) == 0 && fine ? 0 : -1;
 }
 
-/* -- timeout --------------------------------------------------------------------------------------------------------------- */
+/* -- timeout ------------------------------------------------------------------------------------------------------- */
 
 static const struct word *find_option(const struct statement *statement, str key)
 {
@@ -84,49 +90,74 @@ static int set_timeout(weir_conf *c, const struct weir_directive *directive, voi
         return weir_conf_error(c, "timeout: nothing is set");
     if (!header || weir_conf_scope(c) == WEIR_IN_TOP)
         return 0;
-    diag_error(c->binder->diags, word_place(c->statement, header), S("say it at top level: it runs before the site is known"),
+    diag_error(c->binder->diags, word_place(c->statement, header),
+               S("say it at top level: it runs before the site is known"),
                "timeout: header= holds for the whole server");
     c->failed = true;
     return -1;
 }
 
-/* -- tables ---------------------------------------------------------------------------------------------------------------- */
+/* -- tables -------------------------------------------------------------------------------------------------------- */
 
-#define TIMEOUT(Name, Field, Default) \
-    { .name = (Name), .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = (Default), .min = 1, \
-      .offset = WEIR_FIELD(struct core_conf, Field, WEIR_C_DURATION) }
+#define TIMEOUT(Name, Field, Default)                                                                                  \
+    {                                                                                                                  \
+        .name = (Name), .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = (Default), .min = 1,         \
+        .offset = WEIR_FIELD(struct core_conf, Field, WEIR_C_DURATION)                                                 \
+    }
 
 static const struct weir_arg timeout_args[] = {
-    TIMEOUT("header", timeout_header, "10s"), TIMEOUT("body", timeout_body, "30s"),
-    TIMEOUT("send", timeout_send, "30s"),     TIMEOUT("idle", timeout_idle, "75s"),
+    TIMEOUT("header", timeout_header, "10s"),  TIMEOUT("body", timeout_body, "30s"),
+    TIMEOUT("send", timeout_send, "30s"),      TIMEOUT("idle", timeout_idle, "75s"),
     TIMEOUT("connect", timeout_connect, "5s"), TIMEOUT("response", timeout_response, "60s"),
     TIMEOUT("tunnel", timeout_tunnel, "1h"),
 };
 static const struct weir_arg error_page_args[] = {
-    { .name = "STATUS... PATH", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_REST, .offset = offsetof(struct error_page_record, words) },
-    { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct error_page_record, page.place, WEIR_C_PLACE) },
+    { .name = "STATUS... PATH",
+      .type = WEIR_TYPE_STR,
+      .flags = WEIR_ARG_REST,
+      .offset = offsetof(struct error_page_record, words) },
+    { .name = "PLACE",
+      .type = WEIR_TYPE_PLACE,
+      .offset = WEIR_FIELD(struct error_page_record, page.place, WEIR_C_PLACE) },
 };
 static const struct weir_arg trusted_args[] = {
-    { .name = "CIDR", .type = WEIR_TYPE_CIDR, .flags = WEIR_ARG_REST, .offset = offsetof(struct core_conf, trusted_proxies) },
+    { .name = "CIDR",
+      .type = WEIR_TYPE_CIDR,
+      .flags = WEIR_ARG_REST,
+      .offset = offsetof(struct core_conf, trusted_proxies) },
 };
 
 static const struct weir_directive directives[] = {
-    WEIR_DIR(struct core_conf, max_body, SIZE, "max_body", WEIR_IN_HTTP, "0", "largest request body, 413 above it; 0: no limit"),
+    WEIR_DIR(struct core_conf, max_body, SIZE, "max_body", WEIR_IN_HTTP, "0",
+             "largest request body, 413 above it; 0: no limit"),
     WEIR_DIR_BOUND(struct core_conf, max_header_size, SIZE, "max_header_size", WEIR_IN_TOP, "16k", 1024, 1u << 20,
                    "bytes of a request's head, 431 above them"),
     WEIR_DIR_BOUND(struct core_conf, max_headers, UINT, "max_headers", WEIR_IN_TOP, "100", 1, 10000,
                    "fields of a request's head, 431 above them"),
-    { .name = "timeout", .scopes = WEIR_IN_HTTP, .args = WEIR_TABLE(timeout_args), .set = set_timeout,
-      .doc = "header: total for a request's head (top level); the others are idle times: reading a body, sending, between requests, "
+    { .name = "timeout",
+      .scopes = WEIR_IN_HTTP,
+      .args = WEIR_TABLE(timeout_args),
+      .set = set_timeout,
+      .doc = "header: total for a request's head (top level); the others are idle times: reading a body, sending, "
+             "between requests, "
              "connecting to an upstream, waiting for its answer, a tunnel" },
-    { .name = "trusted_proxies", .scopes = WEIR_IN_TOP, .merge = WEIR_MERGE_APPEND, .args = WEIR_TABLE(trusted_args),
+    { .name = "trusted_proxies",
+      .scopes = WEIR_IN_TOP,
+      .merge = WEIR_MERGE_APPEND,
+      .args = WEIR_TABLE(trusted_args),
       .doc = "peers whose X-Forwarded-For and Forwarded are believed" },
-    { .name = "error_page", .scopes = WEIR_IN_HTTP, .merge = WEIR_MERGE_INNER_FIRST, .args = WEIR_TABLE(error_page_args),
-      .record_size = sizeof(struct error_page_record), .offset = offsetof(struct core_conf, error_pages), .set = set_error_page,
+    { .name = "error_page",
+      .scopes = WEIR_IN_HTTP,
+      .merge = WEIR_MERGE_INNER_FIRST,
+      .args = WEIR_TABLE(error_page_args),
+      .record_size = sizeof(struct error_page_record),
+      .offset = offsetof(struct core_conf, error_pages),
+      .set = set_error_page,
       .doc = "the file to send for errors that weir itself makes; its media type is that of the file's ending" },
 };
 
 const struct weir_module core_module = {
     BUILTIN_MODULE("core", "limits, deadlines, trust and error pages"),
-    .conf_size = sizeof(struct core_conf), .directives = WEIR_TABLE(directives),
+    .conf_size = sizeof(struct core_conf),
+    .directives = WEIR_TABLE(directives),
 };

@@ -3,6 +3,7 @@
 
 #include "app/builtin.h"
 #include "base/mem.h"
+#include "config/args.h"
 #include "pipeline/session.h"
 
 enum { FAMILIES = 2 };
@@ -23,7 +24,7 @@ struct site_conf {
     bool redirect;
 };
 
-/* -- listen points --------------------------------------------------------------------------------------------------------- */
+/* -- listen points ------------------------------------------------------------------------------------------------- */
 
 static struct {
     struct listen_point **at;
@@ -63,7 +64,7 @@ const struct listen_point *listen_point_get(str key, const struct addr *addr)
     return point;
 }
 
-/* -- `listen` -------------------------------------------------------------------------------------------------------------- */
+/* -- `listen` ------------------------------------------------------------------------------------------------------ */
 
 static bool is_port(str text, uint16_t *port)
 {
@@ -118,7 +119,7 @@ static int set_listen(weir_conf *c, const struct weir_directive *directive, void
     return -1;
 }
 
-/* -- who listens where ----------------------------------------------------------------------------------------------------- */
+/* -- who listens where --------------------------------------------------------------------------------------------- */
 
 struct spot { /* one point of one site */
     struct place place;
@@ -133,8 +134,8 @@ static struct listen_use *use_at(struct listen_table *table, const struct listen
     return vec_at(&table->uses, struct listen_use, id);
 }
 
-static bool use_point(struct listen_table *table, const struct listening *l, const struct addr *addr, const struct spot *spot,
-                      uint32_t *id)
+static bool use_point(struct listen_table *table, const struct listening *l, const struct addr *addr,
+                      const struct spot *spot, uint32_t *id)
 {
     char room[ADDR_TEXT];
     const struct listen_point *point = listen_point_get(addr_text(addr, room), addr);
@@ -145,11 +146,13 @@ static bool use_point(struct listen_table *table, const struct listening *l, con
         return false;
     }
     if (!use->point)
-        *use = (struct listen_use){ .point = point, .is_tls = spot->is_tls, .is_implied = spot->is_implied, .place = spot->place };
+        *use = (struct listen_use){
+            .point = point, .is_tls = spot->is_tls, .is_implied = spot->is_implied, .place = spot->place
+        };
     if (use->is_tls != spot->is_tls) {
         diag_error(l->diags, spot->place,
-                   arena_printf(l->arena, "%s at %.*s:%u", use->is_tls ? "with tls" : "without tls", STR_ARG(use->place.file),
-                                use->place.line),
+                   arena_printf(l->arena, "%s at %.*s:%u", use->is_tls ? "with tls" : "without tls",
+                                STR_ARG(use->place.file), use->place.line),
                    "%.*s is listened on both with and without tls", STR_ARG(point->key));
         return false;
     }
@@ -168,8 +171,8 @@ static void count_tls_site(struct listen_table *table, const struct listen_set *
     }
 }
 
-static const struct listen_set *default_set(struct listen_table *table, const struct listening *l, const struct site_conf *conf,
-                                            bool tls)
+static const struct listen_set *default_set(struct listen_table *table, const struct listening *l,
+                                            const struct site_conf *conf, bool tls)
 {
     const struct listen_set **known = tls ? &table->both : &table->plain;
     struct addr addr[FAMILIES];
@@ -199,13 +202,15 @@ static struct place tls_word_place(const struct listen_conf *listen)
     return statement_place(statement);
 }
 
-static bool add_listen(struct listen_table *table, const struct listening *l, const struct listen_conf *listen, struct listen_set *set)
+static bool add_listen(struct listen_table *table, const struct listening *l, const struct listen_conf *listen,
+                       struct listen_set *set)
 {
     struct spot spot = { statement_place(listen->statement), listen->tls, listen->is_implied };
 
     if (listen->tls && !l->scope->offers_tls) {
         diag_error(l->diags, tls_word_place(listen),
-                   l->has_tls_module ? S("tls_certificate CERT KEY; or tls_certificate internal;") : S("module tls; is missing"),
+                   l->has_tls_module ? S("tls_certificate CERT KEY; or tls_certificate internal;")
+                                     : S("module tls; is missing"),
                    "listen: tls without a certificate in this site");
         return false;
     }
@@ -223,7 +228,8 @@ static bool add_listen(struct listen_table *table, const struct listening *l, co
     return true;
 }
 
-static const struct listen_set *own_set(struct listen_table *table, const struct listening *l, const weir_table *listens)
+static const struct listen_set *own_set(struct listen_table *table, const struct listening *l,
+                                        const weir_table *listens)
 {
     const struct listen_conf *from = listens->base;
     struct listen_set *set = arena_zalloc(l->arena, sizeof(*set) + FAMILIES * listens->count * sizeof(set->ids[0]));
@@ -251,7 +257,8 @@ const struct listen_set *listen_table_add(struct listen_table *table, const stru
     return set;
 }
 
-bool listen_table_list(const struct listen_table *table, struct arena *arena, struct configuration_listen **listens, uint32_t *count)
+bool listen_table_list(const struct listen_table *table, struct arena *arena, struct configuration_listen **listens,
+                       uint32_t *count)
 {
     *count = 0;
     *listens = arena_array(arena, struct configuration_listen, table->uses.count + 1);
@@ -259,12 +266,13 @@ bool listen_table_list(const struct listen_table *table, struct arena *arena, st
         const struct listen_use *use = vec_at(&table->uses, struct listen_use, i);
         if (use->point)
             (*listens)[(*count)++] = (struct configuration_listen){
-                .point = use->point, .is_tls = use->is_tls, .is_implied = use->is_implied, .place = use->place };
+                .point = use->point, .is_tls = use->is_tls, .is_implied = use->is_implied, .place = use->place
+            };
     }
     return *listens != NULL;
 }
 
-/* -- plain requests to sites with a certificate ------------------------------------------------------------------------------ */
+/* -- plain requests to sites with a certificate -------------------------------------------------------------------- */
 
 /* A proxy in front that we trust may have ended TLS already. */
 static bool came_by_https(weir_req *r)
@@ -295,26 +303,43 @@ static weir_verdict send_to_https(weir_req *r, const void *conf_, void *ctx)
 }
 
 static const struct weir_arg listen_args[] = {
-    { .name = "[ADDR:]PORT|unix:PATH", .type = WEIR_TYPE_STR, .offset = WEIR_FIELD(struct listen_conf, address, WEIR_C_STR) },
-    { .name = "tls", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = WEIR_FIELD(struct listen_conf, tls, WEIR_C_FLAG) },
+    { .name = "[ADDR:]PORT|unix:PATH",
+      .type = WEIR_TYPE_STR,
+      .offset = WEIR_FIELD(struct listen_conf, address, WEIR_C_STR) },
+    { .name = "tls",
+      .type = WEIR_TYPE_FLAG,
+      .flags = WEIR_ARG_WORD,
+      .offset = WEIR_FIELD(struct listen_conf, tls, WEIR_C_FLAG) },
     { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct listen_conf, place, WEIR_C_PLACE) },
 };
 static const struct weir_directive directives[] = {
-    { .name = "listen", .scopes = WEIR_IN_SITE, .merge = WEIR_MERGE_LOCAL, .args = WEIR_TABLE(listen_args), .set = set_listen,
-      .record_size = sizeof(struct listen_conf), .offset = offsetof(struct site_conf, listens),
+    { .name = "listen",
+      .scopes = WEIR_IN_SITE,
+      .merge = WEIR_MERGE_LOCAL,
+      .args = WEIR_TABLE(listen_args),
+      .set = set_listen,
+      .record_size = sizeof(struct listen_conf),
+      .offset = offsetof(struct site_conf, listens),
       .doc = "where the site is served; a port alone means every address of both families" },
-    WEIR_DIR_BOUND(struct site_conf, http_port, UINT, "http_port", WEIR_IN_TOP, "80", 1, 65535, "the port of sites without listen"),
+    WEIR_DIR_BOUND(struct site_conf, http_port, UINT, "http_port", WEIR_IN_TOP, "80", 1, 65535,
+                   "the port of sites without listen"),
     WEIR_DIR_BOUND(struct site_conf, https_port, UINT, "https_port", WEIR_IN_TOP, "443", 1, 65535,
                    "the TLS port of sites without listen that have a certificate"),
     WEIR_DIR(struct site_conf, redirect, FLAG, "https_redirect", WEIR_IN_TOP | WEIR_IN_SITE, "on",
              "send plain requests to https, for sites without listen that have a certificate"),
 };
 static const struct weir_hook hooks[] = {
-    { .stage = WEIR_AT_GUARD, .slot = 2 * WEIR_EARLY, .flags = WEIR_DRY_OK, .name = "https-redirect", .provides = "https-redirect",
+    { .stage = WEIR_AT_GUARD,
+      .slot = 2 * WEIR_EARLY,
+      .flags = WEIR_DRY_OK,
+      .name = "https-redirect",
+      .provides = "https-redirect",
       .req = send_to_https },
 };
 
 const struct weir_module site_module = {
     BUILTIN_MODULE("site", "addresses, default ports and the way to https"),
-    .conf_size = sizeof(struct site_conf), .directives = WEIR_TABLE(directives), .hooks = WEIR_TABLE(hooks),
+    .conf_size = sizeof(struct site_conf),
+    .directives = WEIR_TABLE(directives),
+    .hooks = WEIR_TABLE(hooks),
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The register of what was loaded tells a file by device, inode and time of change: a module replaced on disk is not the one that runs. */
+/* The register of what was loaded tells a file by device, inode and time of change: a module replaced on disk is not
+ * the one that runs. */
 #include "app/loader.h"
 
 #include "app/builtin.h"
@@ -19,11 +20,11 @@ const struct weir_api *weir_api_; /* the built-in parts' */
 
 enum { FOLDER_MOST = 256 }; /* modules of one folder that are looked at */
 
-/* -- built in -------------------------------------------------------------------------------------------------------------- */
+/* -- built in ------------------------------------------------------------------------------------------------------ */
 
 static const struct weir_module *const builtin[] = {
-    &core_module,   &process_module,  &site_module,   &maintenance_module, &respond_module,
-    &redirect_module, &health_module, &proxy_module,  &upstream_module,    &round_robin_module,
+    &core_module,     &process_module, &site_module,  &maintenance_module, &respond_module,
+    &redirect_module, &health_module,  &proxy_module, &upstream_module,    &round_robin_module,
 };
 
 void loader_register_builtin(void)
@@ -46,7 +47,7 @@ void loader_register_builtin(void)
     }
 }
 
-/* -- from disk ------------------------------------------------------------------------------------------------------------- */
+/* -- from disk ----------------------------------------------------------------------------------------------------- */
 
 static struct {
     struct loaded {
@@ -78,8 +79,8 @@ static bool is_path(str name_or_path)
 
 static bool is_same_file(const struct loaded *loaded, const struct stat *st)
 {
-    return loaded->device == st->st_dev && loaded->inode == st->st_ino && loaded->changed.tv_sec == st->st_mtim.tv_sec &&
-           loaded->changed.tv_nsec == st->st_mtim.tv_nsec;
+    return loaded->device == st->st_dev && loaded->inode == st->st_ino &&
+           loaded->changed.tv_sec == st->st_mtim.tv_sec && loaded->changed.tv_nsec == st->st_mtim.tv_nsec;
 }
 
 /* A file that stands where one was loaded from, or is the loaded one with another content. */
@@ -139,12 +140,13 @@ weir_mod *loader_load(str name_or_path, str modules_dir, struct arena *arena, st
         if (is_same_file(&files.at[i], &st))
             return files.at[i].mod;
         if (is_replacement(&files.at[i], &st, path))
-            return refuse(arena, why, "%.*s was replaced since it was loaded: needs weir upgrade or a restart", STR_ARG(path));
+            return refuse(arena, why, "%.*s was replaced since it was loaded: needs weir upgrade or a restart",
+                          STR_ARG(path));
     }
     return open_file(path, &st, arena, why);
 }
 
-/* -- what else there is ------------------------------------------------------------------------------------------------------ */
+/* -- what else there is -------------------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -187,7 +189,8 @@ str loader_hint(str name, str modules_dir, struct arena *arena)
     return arena_printf(arena, "%.*s holds %.*s", STR_ARG(modules_dir), STR_ARG(list));
 }
 
-static void know_directives(struct schema *schema, str module, const struct weir_module *descriptor, struct arena *arena)
+static void know_directives(struct schema *schema, str module, const struct weir_module *descriptor,
+                            struct arena *arena)
 {
     if (descriptor->magic != WEIR_ABI_MAGIC || descriptor->abi_major != WEIR_ABI_MAJOR ||
         descriptor->size < offsetof(struct weir_module, hooks))

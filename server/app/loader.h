@@ -9,7 +9,8 @@
 
 /* What to say when NAME.so is not there: the nearest name in the folder, or what it holds. */
 str loader_hint(str name, str modules_dir, struct arena *arena);
-/* Tells the schema which directives the folder's modules would bring, leaving out those that are in the schema already. */
+/* Tells the schema which directives the folder's modules would bring, leaving out those that are in the schema
+ * already. */
 void loader_know(struct schema *schema, str modules_dir, struct arena *arena);
 
 #endif

@@ -11,3 +11,22 @@ server_libweir_a_SOURCES += \
 	server/app/rehearsal.c server/app/rehearsal.h \
 	server/app/server.c server/app/server.h \
 	server/app/supervisor.c server/app/supervisor.h
+# What a configuration means: modules, settings, sites, routes, and the parts that answer by themselves.
+server_libweir_a_SOURCES += \
+	server/app/bindhost.c \
+	server/app/builtin.h \
+	server/app/configuration.c server/app/configuration.h \
+	server/app/configuration_print.c \
+	server/app/core_directives.c \
+	server/app/house.c \
+	server/app/listens.c server/app/listens.h \
+	server/app/loader.c server/app/loader.h \
+	server/app/loading.h \
+	server/app/maintenance.c \
+	server/app/regex.c server/app/regex.h \
+	server/app/routes.c server/app/routes.h \
+	server/app/serve_health.c \
+	server/app/serve_redirect.c \
+	server/app/serve_respond.c \
+	server/app/settings.c server/app/settings.h \
+	server/app/sites.c server/app/sites.h

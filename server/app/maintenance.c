@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* maintenance.c: `maintenance on|off [bypass=CIDR,...];`: 503 with Retry-After for everybody but those who work on it. */
+/* maintenance.c: `maintenance on|off [bypass=CIDR,...];`: 503 with Retry-After for everybody but those who work on
+ * it. */
 #include "app/builtin.h"
 #include "net/addr.h"
 
@@ -30,7 +31,8 @@ static weir_verdict decide(weir_req *r, const void *conf_, void *ctx)
     (void)ctx;
     if (may_pass(conf, r))
         return WEIR_NEXT;
-    weir_rsp_set(r, WEIR_S("Retry-After"), weir_printf(r, "%llu", (unsigned long long)((conf->retry_after + 999) / 1000)));
+    weir_rsp_set(r, WEIR_S("Retry-After"),
+                 weir_printf(r, "%llu", (unsigned long long)((conf->retry_after + 999) / 1000)));
     return weir_refuse(r, 503, "maintenance");
 }
 
@@ -44,20 +46,35 @@ static int check(weir_conf *c, void *scope)
 
 static const struct weir_arg maintenance_args[] = {
     { .name = "STATE", .type = WEIR_TYPE_FLAG, .fallback = "off", .offset = WEIR_FIELD(struct conf, on, WEIR_C_FLAG) },
-    { .name = "bypass", .type = WEIR_TYPE_CIDR, .flags = WEIR_ARG_OPTION | WEIR_ARG_LIST, .offset = offsetof(struct conf, bypass) },
-    { .name = "retry_after", .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = "5m",
+    { .name = "bypass",
+      .type = WEIR_TYPE_CIDR,
+      .flags = WEIR_ARG_OPTION | WEIR_ARG_LIST,
+      .offset = offsetof(struct conf, bypass) },
+    { .name = "retry_after",
+      .type = WEIR_TYPE_DURATION,
+      .flags = WEIR_ARG_OPTION,
+      .fallback = "5m",
       .offset = WEIR_FIELD(struct conf, retry_after, WEIR_C_DURATION) },
 };
 static const struct weir_directive directives[] = {
-    { .name = "maintenance", .scopes = WEIR_IN_HTTP, .args = WEIR_TABLE(maintenance_args),
+    { .name = "maintenance",
+      .scopes = WEIR_IN_HTTP,
+      .args = WEIR_TABLE(maintenance_args),
       .doc = "answer 503 with Retry-After, but for clients of the bypass networks" },
 };
 static const struct weir_hook hooks[] = {
-    { .stage = WEIR_AT_GUARD, .slot = WEIR_EARLY, .flags = WEIR_DECIDES | WEIR_DRY_OK, .provides = "maintenance",
-      .after = "client-addr", .req = decide },
+    { .stage = WEIR_AT_GUARD,
+      .slot = WEIR_EARLY,
+      .flags = WEIR_DECIDES | WEIR_DRY_OK,
+      .provides = "maintenance",
+      .after = "client-addr",
+      .req = decide },
 };
 
 const struct weir_module maintenance_module = {
     BUILTIN_MODULE("maintenance", "503 while a service is being worked on"),
-    .conf_size = sizeof(struct conf), .directives = WEIR_TABLE(directives), .hooks = WEIR_TABLE(hooks), .check = check,
+    .conf_size = sizeof(struct conf),
+    .directives = WEIR_TABLE(directives),
+    .hooks = WEIR_TABLE(hooks),
+    .check = check,
 };

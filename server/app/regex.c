@@ -45,7 +45,7 @@ struct regex *regex_compile(str pattern, struct arena *arena, str *why, size_t *
     return regex;
 }
 
-/* -- what a thread needs to match ---------------------------------------------------------------------------------------- */
+/* -- what a thread needs to match ---------------------------------------------------------------------------------- */
 
 static pthread_key_t match_key;
 static pthread_once_t match_once = PTHREAD_ONCE_INIT;

@@ -34,7 +34,9 @@ static int check(weir_conf *c, void *scope)
 }
 
 static const struct weir_directive directives[] = {
-    { .name = "health", .scopes = WEIR_IN_SITE | WEIR_IN_ROUTE, .set = set_health,
+    { .name = "health",
+      .scopes = WEIR_IN_SITE | WEIR_IN_ROUTE,
+      .set = set_health,
       .doc = "answer 200, or 503 while the server drains" },
 };
 static const struct weir_hook hooks[] = {
@@ -43,5 +45,8 @@ static const struct weir_hook hooks[] = {
 
 const struct weir_module health_module = {
     BUILTIN_MODULE("health", "the server's own health, for load balancers"),
-    .conf_size = sizeof(struct conf), .directives = WEIR_TABLE(directives), .hooks = WEIR_TABLE(hooks), .check = check,
+    .conf_size = sizeof(struct conf),
+    .directives = WEIR_TABLE(directives),
+    .hooks = WEIR_TABLE(hooks),
+    .check = check,
 };

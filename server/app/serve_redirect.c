@@ -39,7 +39,10 @@ static const struct weir_arg redirect_args[] = {
     { .name = "TARGET", .type = WEIR_TYPE_TEMPLATE, .offset = WEIR_FIELD(struct conf, target, WEIR_C_TEMPLATE) },
 };
 static const struct weir_directive directives[] = {
-    { .name = "redirect", .scopes = WEIR_IN_SITE | WEIR_IN_ROUTE, .args = WEIR_TABLE(redirect_args), .set = set_redirect,
+    { .name = "redirect",
+      .scopes = WEIR_IN_SITE | WEIR_IN_ROUTE,
+      .args = WEIR_TABLE(redirect_args),
+      .set = set_redirect,
       .doc = "send the client to TARGET with 301, 302, 303, 307 or 308" },
 };
 static const struct weir_hook hooks[] = {
@@ -48,5 +51,8 @@ static const struct weir_hook hooks[] = {
 
 const struct weir_module redirect_module = {
     BUILTIN_MODULE("redirect", "answers that send the client elsewhere"),
-    .conf_size = sizeof(struct conf), .directives = WEIR_TABLE(directives), .hooks = WEIR_TABLE(hooks), .check = check,
+    .conf_size = sizeof(struct conf),
+    .directives = WEIR_TABLE(directives),
+    .hooks = WEIR_TABLE(hooks),
+    .check = check,
 };

@@ -42,11 +42,21 @@ static int check(weir_conf *c, void *scope)
 }
 
 static const struct weir_arg respond_args[] = {
-    { .name = "STATUS", .type = WEIR_TYPE_UINT, .min = 200, .max = 599, .offset = WEIR_FIELD(struct conf, status, WEIR_C_UINT) },
-    { .name = "TEXT", .type = WEIR_TYPE_TEMPLATE, .flags = WEIR_ARG_OPTIONAL, .offset = WEIR_FIELD(struct conf, text, WEIR_C_TEMPLATE) },
+    { .name = "STATUS",
+      .type = WEIR_TYPE_UINT,
+      .min = 200,
+      .max = 599,
+      .offset = WEIR_FIELD(struct conf, status, WEIR_C_UINT) },
+    { .name = "TEXT",
+      .type = WEIR_TYPE_TEMPLATE,
+      .flags = WEIR_ARG_OPTIONAL,
+      .offset = WEIR_FIELD(struct conf, text, WEIR_C_TEMPLATE) },
 };
 static const struct weir_directive directives[] = {
-    { .name = "respond", .scopes = WEIR_IN_SITE | WEIR_IN_ROUTE, .args = WEIR_TABLE(respond_args), .set = set_respond,
+    { .name = "respond",
+      .scopes = WEIR_IN_SITE | WEIR_IN_ROUTE,
+      .args = WEIR_TABLE(respond_args),
+      .set = set_respond,
       .doc = "answer with this status and plain text; without TEXT the body is empty, or from 400 on the error page" },
 };
 static const struct weir_hook hooks[] = {
@@ -55,5 +65,8 @@ static const struct weir_hook hooks[] = {
 
 const struct weir_module respond_module = {
     BUILTIN_MODULE("respond", "answers of a fixed status and text"),
-    .conf_size = sizeof(struct conf), .directives = WEIR_TABLE(directives), .hooks = WEIR_TABLE(hooks), .check = check,
+    .conf_size = sizeof(struct conf),
+    .directives = WEIR_TABLE(directives),
+    .hooks = WEIR_TABLE(hooks),
+    .check = check,
 };

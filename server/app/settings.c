@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#define _GNU_SOURCE 1
 #include "app/settings.h"
 
 #include "app/builtin.h"
@@ -24,7 +25,7 @@ struct process_conf {
     weir_table wishes;  /* of struct wish_record */
 };
 
-/* -- what a statement may say ---------------------------------------------------------------------------------------------- */
+/* -- what a statement may say -------------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 4, 5))) static int refuse(weir_conf *c, uint32_t word, str hint, const char *fmt, ...)
 {
@@ -50,7 +51,8 @@ static int set_workers(weir_conf *c, const struct weir_directive *directive, voi
     (void)directive;
     if (str_equal(conf->workers, S("auto")) || read_workers(conf->workers, &count))
         return 0;
-    return refuse(c, 0, S("auto, or 1 to 256"), "workers: \"%.*s\" is no number of threads", STR_ARG(str_upto(conf->workers, 100)));
+    return refuse(c, 0, S("auto, or 1 to 256"), "workers: \"%.*s\" is no number of threads",
+                  STR_ARG(str_upto(conf->workers, 100)));
 }
 
 static int set_user(weir_conf *c, const struct weir_directive *directive, void *to)
@@ -61,9 +63,11 @@ static int set_user(weir_conf *c, const struct weir_directive *directive, void *
     if (c->statement->arg_count < 2)
         conf->group = STR_NONE;
     if (!getpwnam(conf->user.p))
-        return refuse(c, 0, STR_NONE, "user: \"%.*s\" is not known on this machine", STR_ARG(str_upto(conf->user, 100)));
+        return refuse(c, 0, STR_NONE, "user: \"%.*s\" is not known on this machine",
+                      STR_ARG(str_upto(conf->user, 100)));
     if (conf->group.n && !getgrnam(conf->group.p))
-        return refuse(c, 1, STR_NONE, "user: group \"%.*s\" is not known on this machine", STR_ARG(str_upto(conf->group, 100)));
+        return refuse(c, 1, STR_NONE, "user: group \"%.*s\" is not known on this machine",
+                      STR_ARG(str_upto(conf->group, 100)));
     return 0;
 }
 
@@ -100,6 +104,7 @@ static int set_module(weir_conf *c, const struct weir_directive *directive, void
     struct module_statement *module = to;
 
     (void)directive;
+    module->statement = c->statement;
     if (module->name.n == 0)
         return refuse(c, 0, STR_NONE, "module: the name is empty");
     if (str_find(module->name, '/') < module->name.n || str_has_suffix(module->name, S(".so")))
@@ -123,35 +128,53 @@ static int set_pipeline(weir_conf *c, const struct weir_directive *directive, vo
     return refuse(c, 0, hint, "pipeline: unknown stage \"%.*s\"", STR_ARG(str_upto(wish->stage, 100)));
 }
 
-/* -- tables ---------------------------------------------------------------------------------------------------------------- */
+/* -- tables -------------------------------------------------------------------------------------------------------- */
 
 static const struct weir_arg workers_args[] = {
-    { .name = "auto|N", .type = WEIR_TYPE_STR, .fallback = "auto", .offset = WEIR_FIELD(struct process_conf, workers, WEIR_C_STR) },
+    { .name = "auto|N",
+      .type = WEIR_TYPE_STR,
+      .fallback = "auto",
+      .offset = WEIR_FIELD(struct process_conf, workers, WEIR_C_STR) },
 };
 static const struct weir_arg user_args[] = {
     { .name = "NAME", .type = WEIR_TYPE_STR, .offset = WEIR_FIELD(struct process_conf, user, WEIR_C_STR) },
-    { .name = "GROUP", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_OPTIONAL, .offset = WEIR_FIELD(struct process_conf, group, WEIR_C_STR) },
+    { .name = "GROUP",
+      .type = WEIR_TYPE_STR,
+      .flags = WEIR_ARG_OPTIONAL,
+      .offset = WEIR_FIELD(struct process_conf, group, WEIR_C_STR) },
 };
 static const struct weir_arg state_dir_args[] = {
-    { .name = "PATH", .type = WEIR_TYPE_PATH, .fallback = WEIR_STATEDIR, .offset = WEIR_FIELD(struct process_conf, state_dir, WEIR_C_PATH) },
+    { .name = "PATH",
+      .type = WEIR_TYPE_PATH,
+      .fallback = WEIR_STATEDIR,
+      .offset = WEIR_FIELD(struct process_conf, state_dir, WEIR_C_PATH) },
 };
 static const struct weir_arg modules_dir_args[] = {
-    { .name = "PATH", .type = WEIR_TYPE_PATH, .fallback = WEIR_MODULEDIR,
+    { .name = "PATH",
+      .type = WEIR_TYPE_PATH,
+      .fallback = WEIR_MODULEDIR,
       .offset = WEIR_FIELD(struct process_conf, modules_dir, WEIR_C_PATH) },
 };
 static const struct weir_arg control_args[] = {
-    { .name = "PATH|off", .type = WEIR_TYPE_STR, .fallback = WEIR_RUNDIR "/weir/control.sock",
+    { .name = "PATH|off",
+      .type = WEIR_TYPE_STR,
+      .fallback = WEIR_RUNDIR "/weir/control.sock",
       .offset = WEIR_FIELD(struct process_conf, control, WEIR_C_STR) },
 };
 static const struct weir_arg error_log_args[] = {
-    { .name = "PATH|stderr|syslog", .type = WEIR_TYPE_STR, .fallback = "stderr",
+    { .name = "PATH|stderr|syslog",
+      .type = WEIR_TYPE_STR,
+      .fallback = "stderr",
       .offset = WEIR_FIELD(struct process_conf, error_log, WEIR_C_STR) },
-    { .name = "LEVEL", .type = WEIR_TYPE_ENUM, .flags = WEIR_ARG_OPTIONAL, .choices = "debug|info|notice|warn|error", .fallback = "info",
+    { .name = "LEVEL",
+      .type = WEIR_TYPE_ENUM,
+      .flags = WEIR_ARG_OPTIONAL,
+      .choices = "debug|info|notice|warn|error",
+      .fallback = "info",
       .offset = WEIR_FIELD(struct process_conf, error_level, WEIR_C_ENUM) },
 };
 static const struct weir_arg module_args[] = {
     { .name = "NAME|PATH.so", .type = WEIR_TYPE_STR, .offset = WEIR_FIELD(struct module_statement, name, WEIR_C_STR) },
-    { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct module_statement, place, WEIR_C_PLACE) },
 };
 static const struct weir_arg pipeline_args[] = {
     { .name = "STAGE", .type = WEIR_TYPE_STR, .offset = WEIR_FIELD(struct wish_record, stage, WEIR_C_STR) },
@@ -160,22 +183,46 @@ static const struct weir_arg pipeline_args[] = {
 };
 
 static const struct weir_directive directives[] = {
-    { .name = "workers", .scopes = WEIR_IN_TOP, .args = WEIR_TABLE(workers_args), .set = set_workers,
+    { .name = "workers",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(workers_args),
+      .set = set_workers,
       .doc = "worker threads; auto: one for each usable core" },
-    { .name = "user", .scopes = WEIR_IN_TOP, .args = WEIR_TABLE(user_args), .set = set_user,
+    { .name = "user",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(user_args),
+      .set = set_user,
       .doc = "whom the server becomes when it is started as root" },
-    { .name = "state_dir", .scopes = WEIR_IN_TOP, .args = WEIR_TABLE(state_dir_args),
+    { .name = "state_dir",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(state_dir_args),
       .doc = "what weir keeps for itself, as its local certificate authority" },
     { .name = "modules_dir", .scopes = WEIR_IN_TOP, .args = WEIR_TABLE(modules_dir_args), .doc = "where modules are" },
-    { .name = "module", .scopes = WEIR_IN_TOP, .merge = WEIR_MERGE_APPEND, .args = WEIR_TABLE(module_args), .set = set_module,
-      .record_size = sizeof(struct module_statement), .offset = offsetof(struct process_conf, modules),
+    { .name = "module",
+      .scopes = WEIR_IN_TOP,
+      .merge = WEIR_MERGE_APPEND,
+      .args = WEIR_TABLE(module_args),
+      .set = set_module,
+      .record_size = sizeof(struct module_statement),
+      .offset = offsetof(struct process_conf, modules),
       .doc = "load NAME.so from modules_dir, or that file" },
-    { .name = "control", .scopes = WEIR_IN_TOP, .args = WEIR_TABLE(control_args), .set = set_control,
+    { .name = "control",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(control_args),
+      .set = set_control,
       .doc = "unix socket of the control API" },
-    { .name = "error_log", .scopes = WEIR_IN_TOP, .args = WEIR_TABLE(error_log_args), .set = set_error_log,
+    { .name = "error_log",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(error_log_args),
+      .set = set_error_log,
       .doc = "where the server writes what happens to it, and from which level on" },
-    { .name = "pipeline", .scopes = WEIR_IN_TOP, .merge = WEIR_MERGE_APPEND, .args = WEIR_TABLE(pipeline_args), .set = set_pipeline,
-      .record_size = sizeof(struct wish_record), .offset = offsetof(struct process_conf, wishes),
+    { .name = "pipeline",
+      .scopes = WEIR_IN_TOP,
+      .merge = WEIR_MERGE_APPEND,
+      .args = WEIR_TABLE(pipeline_args),
+      .set = set_pipeline,
+      .record_size = sizeof(struct wish_record),
+      .offset = offsetof(struct process_conf, wishes),
       .doc = "modules that come first inside one stage, in this order; what they need of each other still holds" },
     WEIR_DIR(struct process_conf, shutdown_timeout, DURATION, "shutdown_timeout", WEIR_IN_TOP, "10s",
              "how long a stop waits for running requests before it closes them"),
@@ -183,10 +230,11 @@ static const struct weir_directive directives[] = {
 
 const struct weir_module process_module = {
     BUILTIN_MODULE("process", "threads, identity, logs and modules of the process"),
-    .conf_size = sizeof(struct process_conf), .directives = WEIR_TABLE(directives),
+    .conf_size = sizeof(struct process_conf),
+    .directives = WEIR_TABLE(directives),
 };
 
-/* -- reading them ahead ---------------------------------------------------------------------------------------------------- */
+/* -- reading them ahead -------------------------------------------------------------------------------------------- */
 
 unsigned usable_cores(void)
 {
@@ -212,7 +260,9 @@ static bool gather_wishes(const weir_table *records, struct arena *arena, struct
         if (stage == STAGE_NONE)
             continue;
         to->wishes[to->wish_count++] = (struct order_wish){
-            .stage = stage, .names = from[i].names, .place = { from[i].place.file, from[i].place.line, from[i].place.column, 0, STR_NONE },
+            .stage = stage,
+            .names = from[i].names,
+            .place = { from[i].place.file, from[i].place.line, from[i].place.column, 0, STR_NONE },
         };
     }
     return true;
@@ -265,7 +315,8 @@ bool settings_read(const struct tree *tree, struct arena *arena, struct process_
     if (!mod || schema_add(&schema, &mod->owner) != NULL)
         return false;
     struct binder binder = { arena, &unheard, &schema, &host, modules.count };
-    struct scope *scope = scope_bind(&binder, NULL, WEIR_IN_TOP, own_statements(tree, &schema, arena), (struct place){ 0 });
+    struct scope *scope =
+        scope_bind(&binder, NULL, WEIR_IN_TOP, own_statements(tree, &schema, arena), (struct place){ 0 });
     if (!scope)
         return false;
     const struct process_conf *conf = scope->confs[mod->index];
