@@ -14,7 +14,7 @@
 
 enum { MESSAGE_MOST = 1024 };
 
-/* -- log.h -------------------------------------------------------------------------------------------------------------- */
+/* -- log.h --------------------------------------------------------------------------------------------------------- */
 
 static enum log_level level_of(uint32_t level)
 {
@@ -47,10 +47,10 @@ static void *thread_slot(weir_mod *mod)
     const struct pipeline_worker *pw = pipeline_worker_self();
     if (!pw || mod->desc.thread_size == 0 || mod->index >= pw->module_count)
         return NULL;
-    return pw->thread_slots + mod->thread_offset;
+    return pw->thread_slots[mod->index];
 }
 
-/* -- event.h ------------------------------------------------------------------------------------------------------------ */
+/* -- event.h ------------------------------------------------------------------------------------------------------- */
 
 static weir_token suspend(weir_req *r, uint64_t ms, weir_verdict on_timeout)
 {
@@ -72,7 +72,7 @@ static uint64_t now(uint32_t which)
     }
 }
 
-/* -- share.h ------------------------------------------------------------------------------------------------------------ */
+/* -- share.h ------------------------------------------------------------------------------------------------------- */
 
 static weir_dict *open_dict(weir_mod *mod, const char *name, uint64_t bytes, uint32_t flags)
 {

@@ -34,13 +34,13 @@ static uint64_t flow_room(const struct weir_flow *flow)
     return flow->out->n >= BODY_HOOK_ROOM ? 0 : BODY_HOOK_ROOM - flow->out->n;
 }
 
-static bool flow_can_run(const struct weir_flow *flow, bool flush)
+static bool flow_can_run(const struct weir_flow *flow)
 {
     uint64_t room = flow_room(flow);
 
     if (flow->finished || room == 0 || room < flow->want_room)
         return false;
-    if (flow->in_end || flush)
+    if (flow->in_end || flow->flush || flow->out_of_room)
         return true;
     return flow->in.n > 0 && flow->in.n >= flow->want_in;
 }
@@ -48,9 +48,10 @@ static bool flow_can_run(const struct weir_flow *flow, bool flush)
 /* What the hook's answer means for its output; false when the body is broken. */
 static bool flow_verdict(struct weir_flow *flow, weir_verdict verdict)
 {
+    flow->out_of_room = flow_room(flow) == 0;
     switch (verdict) {
     case WEIR_NEXT:
-        flow->finished = flow->in_end && flow->in.n == 0 && flow_room(flow) > 0;
+        flow->finished = flow->in_end && flow->in.n == 0 && !flow->out_of_room;
         return true;
     case WEIR_SKIP:
         flow->passing = true;
@@ -73,26 +74,32 @@ static bool flow_call(struct weir_flow *flow, uint32_t how)
     return flow_verdict(flow, verdict);
 }
 
-/* One hook's turn; true when anything moved. */
-static bool flow_run(struct body *body, struct weir_flow *flow, bool flush)
+/* What is held back has been handed on: now it is the next one's turn to do so. */
+static void flow_flushed(struct weir_flow *flow)
 {
-    if (!flow_can_run(flow, flush) && !flow->passing)
-        return false;
-    if (flow->finished)
+    if (!flow->flush || (flow->out_of_room && !flow->passing))
+        return;
+    flow->flush = false;
+    if (flow->next)
+        flow->next->flush = true;
+}
+
+/* One hook's turn; true when anything moved. */
+static bool flow_run(struct body *body, struct weir_flow *flow)
+{
+    if (flow->finished || (!flow_can_run(flow) && !flow->passing))
         return false;
     uint64_t in = flow->in.n, out = flow->out->n;
-    if (!flow->passing) {
-        uint32_t how = (flow->in_end ? WEIR_END : 0) | (flush ? WEIR_FLUSH : 0);
-        if (!flow_call(flow, how)) {
-            body->failed = true;
-            body->why = "a body hook failed";
-            return false;
-        }
+    if (!flow->passing && !flow_call(flow, (flow->in_end ? WEIR_END : 0) | (flow->flush ? WEIR_FLUSH : 0))) {
+        body->failed = true;
+        body->why = "a body hook failed";
+        return false;
     }
     if (flow->passing) {
         chain_move_all(flow->out, &flow->in);
         flow->finished = flow->in_end;
     }
+    flow_flushed(flow);
     return flow->in.n != in || flow->out->n != out || flow->finished;
 }
 
@@ -117,10 +124,12 @@ void body_run(struct body *body, bool pause)
     if (body->running)
         return;
     body->running = true;
-    for (bool moved = true; moved && !body->failed; pause = false) {
+    if (pause)
+        body->first->flush = true;
+    for (bool moved = true; moved && !body->failed;) {
         moved = false;
         for (struct weir_flow *flow = body->first; flow && !body->failed; flow = flow->next) {
-            moved |= flow_run(body, flow, pause);
+            moved |= flow_run(body, flow);
             flow_end(body, flow);
         }
     }

@@ -24,6 +24,8 @@ struct weir_flow { /* one bytes hook in one body */
     uint64_t want_in, want_room;
     bool in_end;             /* in gets no more */
     bool finished;           /* its output has ended */
+    bool out_of_room;        /* when it was called last: it may hold more */
+    bool flush;              /* the source paused and it has not been told with success */
     bool passing;            /* SKIP: everything goes through untouched */
 };
 

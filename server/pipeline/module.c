@@ -8,6 +8,8 @@
 
 struct modules modules;
 
+static weir_mod *failed;
+
 static uint32_t take_room(uint32_t *sum, uint32_t size)
 {
     uint32_t offset = *sum;
@@ -82,12 +84,15 @@ static const char *enlist(weir_mod *mod)
     mod->thread_offset = take_room(&modules.thread_size, mod->desc.thread_size);
     mod->metric_base = modules.metric_count;
     modules.metric_count += mod->desc.metrics.count;
-    modules.all[modules.count++] = mod;
+    modules.all[modules.count] = mod;
+    __atomic_store_n(&modules.count, modules.count + 1, __ATOMIC_RELEASE); /* workers look when a snapshot comes */
     crumb_name(mod->index, mod->name);
     *mod->desc.api = &module_api;
     if (!mod->desc.load || mod->desc.load(mod) == 0)
         return NULL;
     modules = before;
+    mod->next_failed = failed;
+    failed = mod;
     if (!mod->error[0])
         return module_reason("module " STR_FMT ": load() failed and did not say why", STR_ARG(mod->name));
     return module_reason("module " STR_FMT ": %s", STR_ARG(mod->name), mod->error);
@@ -116,7 +121,7 @@ const char *module_register(const struct weir_module *descriptor, str path, weir
     }
     why = enlist(mod);
     if (why)
-        return why; /* what load() may have kept of it (its handle, its dictionaries) has to stay valid */
+        return why;
     *out = mod;
     return NULL;
 }

@@ -19,38 +19,48 @@ struct pipeline_worker *pipeline_worker_self(void)
     return self;
 }
 
-static void *thread_slot(const struct pipeline_worker *pw, const weir_mod *mod)
+static void module_down(struct pipeline_worker *pw, weir_mod *mod)
 {
-    return mod->desc.thread_size ? pw->thread_slots + mod->thread_offset : NULL;
-}
-
-static void modules_down(struct pipeline_worker *pw, uint32_t count)
-{
-    while (count-- > 0) {
-        weir_mod *mod = modules.all[count];
-        if (!mod->desc.thread_down)
-            continue;
+    if (mod->desc.thread_down) {
         crumb_enter(pw, mod, STAGE_NONE, NULL);
-        mod->desc.thread_down(mod, thread_slot(pw, mod));
+        mod->desc.thread_down(mod, pw->thread_slots[mod->index]);
         crumb_leave(pw);
     }
+    mem_free(pw->thread_slots[mod->index]);
+    pw->thread_slots[mod->index] = NULL;
 }
 
-static bool modules_up(struct pipeline_worker *pw)
+static void modules_down(struct pipeline_worker *pw)
 {
-    for (uint32_t i = 0; i < pw->module_count; i++) {
-        weir_mod *mod = modules.all[i];
-        if (!mod->desc.thread_up)
-            continue;
-        crumb_enter(pw, mod, STAGE_NONE, NULL);
-        int rc = mod->desc.thread_up(mod, thread_slot(pw, mod));
-        crumb_leave(pw);
-        if (rc == 0)
-            continue;
-        log_error("module " STR_FMT ": cannot start on worker %u%s%s", STR_ARG(mod->name), pw->index,
-                  mod->error[0] ? ": " : "", mod->error);
-        modules_down(pw, i);
+    while (pw->module_count > 0)
+        module_down(pw, modules.all[--pw->module_count]);
+}
+
+static bool module_up(struct pipeline_worker *pw, weir_mod *mod)
+{
+    if (mod->desc.thread_size && !(pw->thread_slots[mod->index] = mem_zalloc(mod->desc.thread_size)))
         return false;
+    if (!mod->desc.thread_up)
+        return true;
+    crumb_enter(pw, mod, STAGE_NONE, NULL);
+    int rc = mod->desc.thread_up(mod, pw->thread_slots[mod->index]);
+    crumb_leave(pw);
+    if (rc == 0)
+        return true;
+    log_error("module " STR_FMT ": cannot start on worker %u%s%s", STR_ARG(mod->name), pw->index,
+              mod->error[0] ? ": " : "", mod->error);
+    mem_free(pw->thread_slots[mod->index]);
+    pw->thread_slots[mod->index] = NULL;
+    return false;
+}
+
+bool pipeline_worker_new_modules(struct pipeline_worker *pw)
+{
+    uint32_t count = __atomic_load_n(&modules.count, __ATOMIC_ACQUIRE);
+    while (pw->module_count < count) {
+        if (!module_up(pw, modules.all[pw->module_count]))
+            return false;
+        pw->module_count++;
     }
     return true;
 }
@@ -65,7 +75,6 @@ static void free_parts(struct pipeline_worker *pw)
         arena_destroy(pw->spare_arenas[--pw->spare_count]);
     worker_set_slot(pw->worker, WORKER_SLOT_PIPELINE, NULL);
     self = NULL;
-    mem_free(pw->thread_slots);
     mem_free(pw);
 }
 
@@ -74,7 +83,7 @@ static void finish(struct deferred *deferred)
 {
     struct pipeline_worker *pw = list_entry(deferred, struct pipeline_worker, finish);
     assert(list_is_empty(&pw->connections));
-    modules_down(pw, pw->module_count);
+    modules_down(pw);
     sinks_worker_down(pw);
     snapshot_worker_down(pw);
     free_parts(pw);
@@ -93,10 +102,9 @@ struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index
     list_init(&pw->connections);
     deferred_init(&pw->finish, finish);
     worker_set_slot(worker, WORKER_SLOT_PIPELINE, pw);
-    pw->module_count = modules.count;
-    pw->thread_slots = mem_zalloc(modules.thread_size);
     pw->suspensions = suspensions_open(worker);
-    if (!pw->thread_slots || !pw->suspensions || !metrics_worker_up(pw) || !modules_up(pw)) {
+    if (!pw->suspensions || !metrics_worker_up(pw) || !pipeline_worker_new_modules(pw)) {
+        modules_down(pw);
         free_parts(pw);
         return NULL;
     }

@@ -84,7 +84,7 @@ void *request_ctx(struct weir_req *r, const weir_mod *mod)
     if (mod->desc.ctx_size == 0)
         return NULL;
     if (!r->ctx) {
-        r->ctx = arena_zalloc(r->arena, modules.ctx_size);
+        r->ctx = arena_zalloc(r->arena, __atomic_load_n(&modules.ctx_size, __ATOMIC_RELAXED));
         if (!r->ctx)
             return NULL;
     }

@@ -152,9 +152,12 @@ static void *conn_ctx(struct weir_conn *c, const weir_mod *mod)
 {
     if (mod->desc.conn_ctx_size == 0)
         return NULL;
-    if (!c->ctx)
-        c->ctx = mem_zalloc(modules.conn_ctx_size);
-    return c->ctx ? c->ctx + mod->conn_ctx_offset : NULL;
+    if (!c->ctx) {
+        c->ctx_size = __atomic_load_n(&modules.conn_ctx_size, __ATOMIC_RELAXED);
+        c->ctx = mem_zalloc(c->ctx_size);
+    }
+    bool fits = mod->conn_ctx_offset + mod->desc.conn_ctx_size <= c->ctx_size; /* not when it was loaded later */
+    return c->ctx && fits ? c->ctx + mod->conn_ctx_offset : NULL;
 }
 
 void *session_ctx(struct weir_conn *c, const weir_mod *mod)

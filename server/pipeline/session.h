@@ -23,6 +23,7 @@ struct weir_conn {
     uint16_t peer_port, local_port;
     bool is_tls, is_unix, closing, draining, reaped;
     uint8_t *ctx;              /* modules' connection contexts; NULL: none wants any */
+    uint32_t ctx_size;
     enum stage stage;
     uint32_t step;
     struct suspension *suspension;
@@ -48,18 +49,19 @@ struct pipeline_worker {
     uint64_t connection_count;
     struct snapshot *current;
     bool draining;
-    uint8_t *thread_slots;          /* modules' per-thread memory */
+    void *thread_slots[MODULES_MOST]; /* modules' per-thread memory, by index; NULL: none wanted */
     _Atomic int64_t *metrics;       /* modules' metrics, this worker's share */
     struct crumb *crumb;            /* where the watchdog and the supervisor look */
     uint64_t next_request;
     struct arena *spare_arenas[32]; /* recycled request memory */
     unsigned spare_count;
     struct suspensions *suspensions;
-    uint32_t module_count;          /* how many modules there were when it came up: those have thread slots */
+    uint32_t module_count;          /* how many modules have come up on it; a reload may bring more */
     struct deferred finish;         /* pipeline_worker_down's last part */
     uint64_t requests_total, accepted_total; /* figures */
 };
 struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index); /* before the first accept; runs thread_up of modules */
+bool pipeline_worker_new_modules(struct pipeline_worker *pw); /* those that a reload loaded; false: one cannot start here */
 void pipeline_worker_down(struct pipeline_worker *pw); /* closes all sessions; thread_down and the rest at the end of the turn */
 struct pipeline_worker *pipeline_worker_self(void); /* NULL on threads that are no pipeline worker */
 

@@ -32,7 +32,7 @@ void snapshots_init(struct worker *main, unsigned worker_count)
     house.worker_count = worker_count;
 }
 
-/* -- the main thread's side --------------------------------------------------------------------------------------------- */
+/* -- the main thread's side ---------------------------------------------------------------------------------------- */
 
 static void free_snapshot(struct snapshot *snapshot)
 {
@@ -119,7 +119,7 @@ void snapshots_finish(void)
     house.worker_count = 0;
 }
 
-/* -- a worker's side ---------------------------------------------------------------------------------------------------- */
+/* -- a worker's side ----------------------------------------------------------------------------------------------- */
 
 /* Only when the letter has arrived may it travel back. Until then it stands for a reference. */
 static void let_go_if_unused(struct snapshot *snapshot, unsigned worker)
@@ -127,6 +127,8 @@ static void let_go_if_unused(struct snapshot *snapshot, unsigned worker)
     struct snapshot_mail *mail = &snapshot->mail[worker];
     if (snapshot->refs[worker] > 0 || !mail->arrived)
         return;
+    if (snapshot->leave && pipeline_worker_self())
+        snapshot->leave(snapshot);
     mail->message.run = on_let_go;
     worker_post(house.main, &mail->message);
 }
@@ -154,6 +156,8 @@ static void on_publish(struct message *message)
     struct snapshot *snapshot = mail->snapshot;
     struct pipeline_worker *pw = pipeline_worker_self();
     mail->arrived = true;
+    if (pw)
+        pipeline_worker_new_modules(pw);
     if (pw && (!pw->current || pw->current->sequence < snapshot->sequence))
         make_current(pw, snapshot);
     else

@@ -13,6 +13,7 @@ static inline const void *weir_conn_site_conf(weir_conn *c, weir_mod *mod, weir_
     return weir_api_->conn_site_conf(c, mod, server_name);
 }
 
+/* The conn_ctx_size bytes of the module; NULL without memory, or when the module was loaded after the connection came. */
 static inline void *weir_conn_ctx(weir_conn *c, weir_mod *mod) { return weir_api_->conn_ctx(c, mod); }
 
 /* The state that this transport keeps for the connection, or NULL when the connection does not use it. */
