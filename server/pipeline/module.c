@@ -84,8 +84,7 @@ static const char *enlist(weir_mod *mod)
     mod->thread_offset = take_room(&modules.thread_size, mod->desc.thread_size);
     mod->metric_base = modules.metric_count;
     modules.metric_count += mod->desc.metrics.count;
-    modules.all[modules.count] = mod;
-    __atomic_store_n(&modules.count, modules.count + 1, __ATOMIC_RELEASE); /* workers look when a snapshot comes */
+    modules.all[modules.count++] = mod;
     crumb_name(mod->index, mod->name);
     *mod->desc.api = &module_api;
     if (!mod->desc.load || mod->desc.load(mod) == 0)

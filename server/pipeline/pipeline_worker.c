@@ -54,9 +54,8 @@ static bool module_up(struct pipeline_worker *pw, weir_mod *mod)
     return false;
 }
 
-bool pipeline_worker_new_modules(struct pipeline_worker *pw)
+bool pipeline_worker_new_modules(struct pipeline_worker *pw, uint32_t count)
 {
-    uint32_t count = __atomic_load_n(&modules.count, __ATOMIC_ACQUIRE);
     while (pw->module_count < count) {
         if (!module_up(pw, modules.all[pw->module_count]))
             return false;
@@ -103,7 +102,7 @@ struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index
     deferred_init(&pw->finish, finish);
     worker_set_slot(worker, WORKER_SLOT_PIPELINE, pw);
     pw->suspensions = suspensions_open(worker);
-    if (!pw->suspensions || !metrics_worker_up(pw) || !pipeline_worker_new_modules(pw)) {
+    if (!pw->suspensions || !metrics_worker_up(pw) || !pipeline_worker_new_modules(pw, modules.count)) {
         modules_down(pw);
         free_parts(pw);
         return NULL;

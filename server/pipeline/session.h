@@ -61,7 +61,7 @@ struct pipeline_worker {
     uint64_t requests_total, accepted_total; /* figures */
 };
 struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index); /* before the first accept; runs thread_up of modules */
-bool pipeline_worker_new_modules(struct pipeline_worker *pw); /* those that a reload loaded; false: one cannot start here */
+bool pipeline_worker_new_modules(struct pipeline_worker *pw, uint32_t count); /* up to count; false: one cannot start */
 void pipeline_worker_down(struct pipeline_worker *pw); /* closes all sessions; thread_down and the rest at the end of the turn */
 struct pipeline_worker *pipeline_worker_self(void); /* NULL on threads that are no pipeline worker */
 

@@ -87,6 +87,7 @@ bool snapshot_publish(struct snapshot *snapshot, struct worker *const *workers)
     struct snapshot *before = snapshot_newest();
     if (!prepare_mail(snapshot))
         return false;
+    snapshot->module_count = modules.count;
     snapshot->sequence = ++house.sequence;
     snapshot->workers_holding = house.worker_count;
     snapshot->older = house.alive;
@@ -157,7 +158,7 @@ static void on_publish(struct message *message)
     struct pipeline_worker *pw = pipeline_worker_self();
     mail->arrived = true;
     if (pw)
-        pipeline_worker_new_modules(pw);
+        pipeline_worker_new_modules(pw, snapshot->module_count);
     if (pw && (!pw->current || pw->current->sequence < snapshot->sequence))
         make_current(pw, snapshot);
     else

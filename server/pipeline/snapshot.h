@@ -44,12 +44,13 @@ struct snapshot {
     int64_t *refs;            /* per worker */
     unsigned workers_holding; /* main thread: how many have not let go */
     struct snapshot *older;   /* main thread: still waiting to go */
+    uint32_t module_count;    /* in the process when it was published */
     uint64_t sequence;        /* order of publishing */
     struct snapshot_mail *mail; /* per worker */
 };
 
 void snapshots_init(struct worker *main, unsigned worker_count); /* once, before the first publish */
-void snapshots_finish(void); /* main, after the last worker was destroyed: frees all that are left */
+void snapshots_finish(void); /* after all workers, the main one too, were destroyed: frees what is left */
 /* main: new requests get it from now on; takes it over. False without memory: nothing has changed, and it is still the caller's. */
 bool snapshot_publish(struct snapshot *snapshot, struct worker *const *workers);
 struct snapshot *snapshot_newest(void);                          /* main thread's view */
