@@ -71,7 +71,7 @@ struct weir_arg {
 };
 
 /* How a scope meets the one outside it. */
-#define WEIR_MERGE_INHERIT 0u     /* scalars and options: what is set inside replaces */
+#define WEIR_MERGE_INHERIT 0u     /* scalars and options: what is set inside replaces; records: as APPEND */
 #define WEIR_MERGE_APPEND 1u      /* lists: outer records first, inner ones behind them */
 #define WEIR_MERGE_INNER_FIRST 2u /* lists whose first match decides: inner records first */
 #define WEIR_MERGE_REPLACE 3u     /* lists: any inner record replaces all outer ones */

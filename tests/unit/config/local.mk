@@ -9,4 +9,4 @@ UNIT_TESTS += tests/unit/config/test_template
 UNIT_TESTS += tests/unit/config/test_tree
 UNIT_TESTS += tests/unit/config/test_value
 
-EXTRA_DIST += tests/unit/config/toy.h tests/unit/config/bad
+EXTRA_DIST += tests/unit/config/toy.h

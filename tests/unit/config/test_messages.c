@@ -75,7 +75,7 @@ static void check_folder(const char *below)
 static void test_toy_messages(void **state)
 {
     (void)state;
-    check_folder("tests/unit/config/bad");
+    check_folder("tests/config/toy");
 }
 
 /* The configurations that `weir check` is asked about too: what they get wrong is the same in this small world. */
