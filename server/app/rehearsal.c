@@ -50,10 +50,11 @@ int rehearsal_child(const char *config_path)
         return 1;
     }
     diags_print(&c->diags, stderr);
-    if (!c->snapshot || c->diags.errors)
-        return 1;
-    print_plan(c, stdout);
-    return fflush(stdout) == 0 ? 0 : 1;
+    bool fine = c->snapshot && !c->diags.errors;
+    if (fine)
+        print_plan(c, stdout);
+    configuration_free(c);
+    return fine && fflush(stdout) == 0 ? 0 : 1;
 }
 
 /* -- the parent ----------------------------------------------------------------------------------------------------------------- */
