@@ -88,7 +88,7 @@ worker_processes 1;
 daemon off;
 pid {self.folder}/pid;
 error_log stderr error;
-events {{ worker_connections 30000; }}
+events {{ worker_connections 15000; }}
 http {{
     access_log off;
     keepalive_requests 100000000;
@@ -128,7 +128,7 @@ class Haproxy(Proxy):
         config.write_text(f"""
 global
     nbthread 1
-    maxconn 25000
+    maxconn 9900
 defaults
     mode http
     timeout connect 5s
@@ -167,6 +167,7 @@ class House:
 
     def start_origin(self):
         port = free_port()
+        self.folder.chmod(0o755) # the origin's workers are somebody else when we are root
         root = self.folder / "origin"
         (root / "www").mkdir(parents=True)
         for name, size in SIZES.items():
@@ -177,7 +178,7 @@ worker_processes 1;
 daemon off;
 pid {root}/pid;
 error_log stderr error;
-events {{ worker_connections 30000; }}
+events {{ worker_connections 15000; }}
 http {{
     access_log off;
     sendfile on;
