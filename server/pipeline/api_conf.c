@@ -14,69 +14,16 @@
 
 enum { FILE_MOST = 16 * 1024 * 1024 };
 
-/* -- places ------------------------------------------------------------------------------------------------------------- */
-
-static str line_of(str text, uint32_t line)
-{
-    str at = STR_NONE;
-    for (uint32_t i = 0; i < line; i++)
-        if (!str_split(&text, '\n', &at))
-            return STR_NONE;
-    return at;
-}
-
-static const struct source *find_source(const struct source *from, str file)
-{
-    while (from && !str_equal(from->path, file))
-        from = from->next;
-    return from;
-}
-
-/* The binder may know all files; any statement at least knows its own and those read after it. */
-static const struct source *source_of(const weir_conf *c, str file)
-{
-    const struct source *source = c->binder->host ? find_source(c->binder->host->sources, file) : NULL;
-    if (!source && c->statement)
-        source = find_source(c->statement->source, file);
-    for (const struct scope *scope = c->scope; !source && scope; scope = scope->outer)
-        if (scope->first && scope->first[c->owner->index])
-            source = find_source(scope->first[c->owner->index]->source, file);
-    return source;
-}
-
-/* How far the word at that column reaches: what the caret line is drawn under. */
-static uint32_t word_length(str line, uint32_t column)
-{
-    str rest = str_from(line, column ? column - 1 : 0);
-    uint32_t n = 0;
-    while (n < rest.n && !strchr(" \t;{}", rest.p[n]))
-        n++;
-    return n ? n : 1;
-}
-
-static struct place place_of(const weir_conf *c, const struct weir_place *at)
-{
-    if (!at || !at->line)
-        return c->statement ? statement_place(c->statement) : c->scope->place;
-    struct place place = { .file = at->file, .line = at->line, .column = at->column, .length = 1 };
-    const struct source *source = source_of(c, at->file);
-    if (source) {
-        place.text = line_of(source->text, at->line);
-        place.length = word_length(place.text, at->column);
-    }
-    return place;
-}
+/* -- mistakes ------------------------------------------------------------------------------------------------------- */
 
 int api_conf_error(weir_conf *c, const struct weir_place *at, const char *fmt, va_list ap)
 {
-    c->failed = true;
-    diag_add(c->binder->diags, SEVERITY_ERROR, place_of(c, at), STR_NONE, fmt, ap);
-    return -1;
+    return conf_report(c, SEVERITY_ERROR, at, fmt, ap);
 }
 
 void api_conf_warn(weir_conf *c, const struct weir_place *at, const char *fmt, va_list ap)
 {
-    diag_add(c->binder->diags, SEVERITY_WARNING, place_of(c, at), STR_NONE, fmt, ap);
+    conf_report(c, SEVERITY_WARNING, at, fmt, ap);
 }
 
 static void error(weir_conf *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -88,7 +35,7 @@ static void error(weir_conf *c, const char *fmt, ...)
     va_end(ap);
 }
 
-/* -- the scope ---------------------------------------------------------------------------------------------------------- */
+/* -- the scope ----------------------------------------------------------------------------------------------------- */
 
 void *api_conf_alloc(weir_conf *c, size_t n)
 {
@@ -115,7 +62,7 @@ weir_table api_conf_site_names(weir_conf *c)
     return c->scope->site_names;
 }
 
-/* A route speaks for its site: that is where `listen` is looked for. */
+/* The binder hands it on to inner scopes; a route speaks for its site too: that is where `listen` is looked for. */
 void api_conf_offer_tls(weir_conf *c)
 {
     c->scope->offers_tls = true;
@@ -132,7 +79,7 @@ void api_conf_skip_hook(weir_conf *c, uint32_t index)
 
 weir_tmpl *api_conf_template(weir_conf *c, weir_str text)
 {
-    struct place place = place_of(c, NULL);
+    struct place place = c->statement ? statement_place(c->statement) : c->scope->place;
     weir_tmpl *tmpl = template_compile(text, false, c->binder->host ? c->binder->host->variables : NULL, c->binder->arena,
                                        c->binder->diags, place);
     if (!tmpl)
@@ -148,7 +95,7 @@ int api_tmpl_constant(const weir_tmpl *tmpl, weir_str *text)
     return 0;
 }
 
-/* -- files -------------------------------------------------------------------------------------------------------------- */
+/* -- files --------------------------------------------------------------------------------------------------------- */
 
 static bool read_all(int fd, char *to, size_t n)
 {
@@ -234,7 +181,7 @@ weir_str api_conf_state_path(weir_conf *c, weir_str name)
     return host->state_path(host->arg, c->owner->name, name, c->binder->arena);
 }
 
-/* -- sinks -------------------------------------------------------------------------------------------------------------- */
+/* -- sinks --------------------------------------------------------------------------------------------------------- */
 
 static bool is_stream(str target)
 {

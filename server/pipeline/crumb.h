@@ -22,7 +22,9 @@ struct crumbs {
     uint32_t pad;
     char names[64][CRUMB_MODULE_NAME];
     volatile uint64_t fault_address, fault_signal, fault_thread; /* written by the crash handler */
-    volatile uint64_t fault_in_module; /* index + 1 when the address lies in that module's code */
+    volatile uint64_t fault_in_module; /* index + 1 when the failing instruction lies in that module's code */
+    volatile uint64_t fault_offset;    /* of that instruction, in the module's file or in weir's own; 0: elsewhere */
+    volatile uint64_t fault_sender;    /* process that sent the signal; 0: it was a fault */
     struct crumb at[CRUMBS_MOST];
 };
 extern struct crumbs *crumbs; /* never NULL: private memory until the app maps a shared one */
@@ -36,7 +38,7 @@ static inline void crumb_enter(struct pipeline_worker *pw, const weir_mod *mod, 
     __atomic_store_n(&crumb->stage, (uint32_t)stage, __ATOMIC_RELAXED);
     __atomic_store_n(&crumb->request, r ? r->number : 0, __ATOMIC_RELAXED);
     __atomic_store_n(&crumb->calls, crumb->calls + 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&crumb->module, mod->index + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&crumb->module, mod->index + 1, __ATOMIC_RELEASE); /* what it says is behind it */
 }
 static inline void crumb_leave(struct pipeline_worker *pw)
 {
@@ -54,7 +56,7 @@ static inline struct crumb_mark crumb_mark(const struct pipeline_worker *pw)
 static inline void crumb_return(struct pipeline_worker *pw, struct crumb_mark mark)
 {
     __atomic_store_n(&pw->crumb->stage, mark.stage, __ATOMIC_RELAXED);
-    __atomic_store_n(&pw->crumb->module, mark.module, __ATOMIC_RELAXED);
+    __atomic_store_n(&pw->crumb->module, mark.module, __ATOMIC_RELEASE);
 }
 
 #endif

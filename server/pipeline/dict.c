@@ -48,7 +48,7 @@ struct debt {
     uint64_t level, at_us, period_us;
 };
 
-/* -- making and finding dictionaries ------------------------------------------------------------------------------------ */
+/* -- making and finding dictionaries ------------------------------------------------------------------------------- */
 
 static uint64_t now_on_any_thread(void)
 {
@@ -147,7 +147,7 @@ void dict_set_clock(weir_dict *d, uint64_t (*now_us)(void))
     d->now_us = now_us;
 }
 
-/* -- entries; the shard's lock is held ---------------------------------------------------------------------------------- */
+/* -- entries; the shard's lock is held ----------------------------------------------------------------------------- */
 
 static uint64_t cost_of(size_t key_n, size_t value_n)
 {
@@ -276,7 +276,7 @@ static uint64_t expiry(uint64_t now_us, uint64_t ttl_ms)
     return at;
 }
 
-/* -- calls -------------------------------------------------------------------------------------------------------------- */
+/* -- calls --------------------------------------------------------------------------------------------------------- */
 
 struct place_in_dict {
     struct shard *shard;
@@ -400,7 +400,7 @@ int dict_compare_and_set(weir_dict *d, str key, uint64_t expect, uint64_t value,
     return leave(&in, 0);
 }
 
-/* -- token buckets ------------------------------------------------------------------------------------------------------ */
+/* -- token buckets ------------------------------------------------------------------------------------------------- */
 
 typedef unsigned __int128 wide;
 
@@ -453,7 +453,7 @@ int dict_take(weir_dict *d, str key, struct weir_rate rate, uint64_t burst, uint
     return leave(&in, 0);
 }
 
-/* -- figures ------------------------------------------------------------------------------------------------------------ */
+/* -- figures ------------------------------------------------------------------------------------------------------- */
 
 uint64_t dict_bytes(weir_dict *d)
 {

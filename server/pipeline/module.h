@@ -22,6 +22,7 @@ struct weir_mod {
     uint32_t thread_offset;    /* in a worker's */
     uint32_t metric_base;      /* index of its first metric among all */
     char error[256];           /* what weir_mod_error() said last */
+    struct weir_mod *next_failed; /* among those whose load() failed: what it kept of its handle stays valid */
 };
 
 struct modules {

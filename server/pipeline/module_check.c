@@ -19,7 +19,7 @@ const char *module_reason(const char *fmt, ...)
     return reason;
 }
 
-/* -- the descriptor itself ---------------------------------------------------------------------------------------------- */
+/* -- the descriptor itself ----------------------------------------------------------------------------------------- */
 
 static bool is_word(const char *name, const char *more, size_t most)
 {
@@ -54,11 +54,12 @@ static bool is_zero(const void *p, size_t n)
 }
 
 /* Newer headers make wider structs even when WEIR_TARGET is old: what lies beyond our end must then be unused. */
-static const char *check_size(const struct weir_module *descriptor)
+static const char *check_size(const struct weir_module *descriptor, str file)
 {
     size_t least = offsetof(struct weir_module, conf_size), known = sizeof(*descriptor);
     if (descriptor->size < least)
-        return module_reason("descriptor of %u bytes, at least %zu are needed", descriptor->size, least);
+        return module_reason("module " STR_FMT ": descriptor of %u bytes, at least %zu are needed", STR_ARG(file),
+                             descriptor->size, least);
     if (descriptor->size > known && !is_zero((const char *)descriptor + known, descriptor->size - known))
         return module_reason("module %s uses fields that this weir does not know: upgrade weir", descriptor->name);
     return NULL;
@@ -81,7 +82,7 @@ const char *module_check_abi(const struct weir_module *descriptor, str path, str
         return module_reason("module %s was built for ABI %u.%u, this weir offers %u.%u: rebuild it for an older target "
                              "(WEIR_TARGET) or upgrade weir", descriptor->name, descriptor->abi_major,
                              descriptor->abi_minor, WEIR_ABI_MAJOR, WEIR_ABI_MINOR);
-    const char *why = check_size(descriptor);
+    const char *why = check_size(descriptor, file);
     if (why)
         return why;
     if (!descriptor->api)
@@ -92,7 +93,7 @@ const char *module_check_abi(const struct weir_module *descriptor, str path, str
     return NULL;
 }
 
-/* -- tables ------------------------------------------------------------------------------------------------------------- */
+/* -- tables -------------------------------------------------------------------------------------------------------- */
 
 const char *module_grow_table(weir_table *table, size_t size, const char *module, const char *what)
 {

@@ -29,7 +29,7 @@ struct sorter {
     struct diags *diags;
 };
 
-/* -- who must come before whom ------------------------------------------------------------------------------------------ */
+/* -- who must come before whom ------------------------------------------------------------------------------------- */
 
 static bool list_has(const char *list, str name)
 {
@@ -78,7 +78,7 @@ static bool find_edges(struct sorter *s)
     return true;
 }
 
-/* -- circles ------------------------------------------------------------------------------------------------------------ */
+/* -- circles ------------------------------------------------------------------------------------------------------- */
 
 static str edge_text(const struct sorter *s, uint32_t first, uint32_t then)
 {
@@ -122,7 +122,7 @@ static void report_circle(struct sorter *s)
                STR_ARG(text));
 }
 
-/* -- sorting ------------------------------------------------------------------------------------------------------------ */
+/* -- sorting ------------------------------------------------------------------------------------------------------- */
 
 /* A hook that an early one needs is early itself: what must run ahead of it takes over its wish and its slot. */
 static void inherit_earliness(struct sorter *s)
@@ -188,7 +188,7 @@ static struct node *take_next(struct sorter *s)
     return best;
 }
 
-/* -- reasons ------------------------------------------------------------------------------------------------------------ */
+/* -- reasons ------------------------------------------------------------------------------------------------------- */
 
 static void add_reason(struct sorter *s, str *reason, str more)
 {
@@ -219,7 +219,7 @@ static str reason_of(struct sorter *s, uint32_t node)
     return reason.n ? reason : S("name");
 }
 
-/* -- wishes and exclusive hooks ----------------------------------------------------------------------------------------- */
+/* -- wishes and exclusive hooks ------------------------------------------------------------------------------------ */
 
 static str wish_name(const struct order_wish *wish, uint32_t i)
 {
@@ -276,12 +276,24 @@ static void check_exclusive(struct sorter *s)
                STR_ARG(alone->is.mod->name));
 }
 
-/* -- a stage, all stages ------------------------------------------------------------------------------------------------ */
+/* -- a stage, all stages ------------------------------------------------------------------------------------------- */
 
 static bool no_memory(struct diags *diags)
 {
     diag_error(diags, (struct place){ 0 }, STR_NONE, "pipeline: no memory");
     return false;
+}
+
+/* So that messages and reasons, too, do not depend on the order of loading. */
+static void sort_by_name(struct node *nodes, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        struct node node = nodes[i];
+        uint32_t at = i;
+        for (; at > 0 && str_compare(node.is.mod->name, nodes[at - 1].is.mod->name) < 0; at--)
+            nodes[at] = nodes[at - 1];
+        nodes[at] = node;
+    }
 }
 
 static bool gather(struct sorter *s, weir_mod *const *mods, uint32_t mod_count)
@@ -302,6 +314,7 @@ static bool gather(struct sorter *s, weir_mod *const *mods, uint32_t mod_count)
         }
     s->nodes = nodes.items;
     s->count = nodes.count;
+    sort_by_name(s->nodes, s->count);
     return true;
 }
 
@@ -374,9 +387,12 @@ void order_print(const struct order *order, FILE *out)
         for (uint32_t i = 0; i < order->count[stage]; i++) {
             const struct ordered_hook *at = &order->at[stage][i];
             str hook = at->hook->name ? str_of(at->hook->name) : at->mod->name;
-            bool own = str_equal(hook, at->mod->name);
-            fprintf(out, "  %2u  %-20.*s%s%.*s%s  " STR_FMT, i + 1, STR_ARG(at->mod->name), own ? "" : " (",
-                    own ? 0 : (int)hook.n, hook.p, own ? "" : ")", STR_ARG(at->reason));
+            char label[80];
+            if (str_equal(hook, at->mod->name))
+                snprintf(label, sizeof(label), STR_FMT, STR_ARG(hook));
+            else
+                snprintf(label, sizeof(label), STR_FMT " (" STR_FMT ")", STR_ARG(at->mod->name), STR_ARG(hook));
+            fprintf(out, "  %2u  %-24s " STR_FMT, i + 1, label, STR_ARG(at->reason));
             if (at->hook->flags & WEIR_FAIL_OPEN)
                 fputs("; fails open", out);
             if (at->hook->provides)

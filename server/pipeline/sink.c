@@ -38,7 +38,7 @@ static struct {
 /* Handed out in a rehearsal: takes everything, keeps nothing. */
 static weir_sink nowhere;
 
-/* -- targets ------------------------------------------------------------------------------------------------------------ */
+/* -- targets ------------------------------------------------------------------------------------------------------- */
 
 static _Thread_local char why_room[256];
 
@@ -133,7 +133,7 @@ weir_sink *sink_get(str target, const struct weir_sink_options *options, bool is
     return sink;
 }
 
-/* -- writing ------------------------------------------------------------------------------------------------------------ */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
 /* One a worker; a sink may be written to before its worker has any. */
 static _Thread_local struct flusher {
@@ -205,7 +205,7 @@ void sinks_flush(void)
         flush_all(flusher.pw->index);
 }
 
-/* -- workers ------------------------------------------------------------------------------------------------------------ */
+/* -- workers ------------------------------------------------------------------------------------------------------- */
 
 void sinks_worker_up(struct pipeline_worker *pw)
 {
@@ -238,7 +238,7 @@ void sinks_worker_down(struct pipeline_worker *pw)
     pthread_mutex_unlock(&house.lock);
 }
 
-/* -- opening anew ------------------------------------------------------------------------------------------------------- */
+/* -- opening anew -------------------------------------------------------------------------------------------------- */
 
 struct reopening {
     atomic_uint waiting;

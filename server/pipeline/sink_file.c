@@ -27,7 +27,7 @@ static uint64_t now_ms(void)
     return clock_us_now() / 1000;
 }
 
-/* -- opening ------------------------------------------------------------------------------------------------------------ */
+/* -- opening ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t size_of(int fd)
 {
@@ -93,7 +93,7 @@ void sink_file_reopen(struct sink_file *file)
         log_error("log %s: cannot be opened anew, going on with the old file: %m", file->path);
 }
 
-/* -- rotation; the lock is held ----------------------------------------------------------------------------------------- */
+/* -- rotation; the lock is held ------------------------------------------------------------------------------------ */
 
 static bool rename_step(const char *path, uint64_t from, uint64_t to)
 {
@@ -128,7 +128,7 @@ static bool wants_rotation(const struct sink_file *file, size_t more)
            (!file->rotate_after_ms || now_ms() >= file->rotate_after_ms);
 }
 
-/* -- writing; the lock is held ------------------------------------------------------------------------------------------ */
+/* -- writing; the lock is held ------------------------------------------------------------------------------------- */
 
 static uint64_t count_lines(str s)
 {

@@ -49,7 +49,7 @@ static uint64_t state_of(uint64_t generation, enum phase phase)
     return generation << 2 | phase;
 }
 
-/* -- slots -------------------------------------------------------------------------------------------------------------- */
+/* -- slots --------------------------------------------------------------------------------------------------------- */
 
 static void on_due(struct deadline *deadline);
 static void on_message(struct message *message);
@@ -103,7 +103,7 @@ static bool stop_waiting(struct suspension *slot)
                                                    memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* -- delivery: the owner's worker --------------------------------------------------------------------------------------- */
+/* -- delivery: the owner's worker ---------------------------------------------------------------------------------- */
 
 static weir_verdict sane(weir_verdict verdict)
 {
@@ -161,7 +161,7 @@ void suspension_cancel(struct suspension *slot)
         slot->cancelled = true;
 }
 
-/* -- tokens ------------------------------------------------------------------------------------------------------------- */
+/* -- tokens -------------------------------------------------------------------------------------------------------- */
 
 static weir_token start(struct suspension *slot, uint64_t ms, weir_verdict on_timeout)
 {
@@ -231,7 +231,7 @@ void suspension_resume(weir_token token, weir_verdict verdict)
     atomic_fetch_sub(&slot->table->posting, 1);
 }
 
-/* -- tables ------------------------------------------------------------------------------------------------------------- */
+/* -- tables -------------------------------------------------------------------------------------------------------- */
 
 struct suspensions *suspensions_open(struct worker *worker)
 {

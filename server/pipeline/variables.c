@@ -5,7 +5,7 @@
 #include "pipeline/crumb.h"
 #include "pipeline/session.h"
 
-/* -- values ------------------------------------------------------------------------------------------------------------- */
+/* -- values -------------------------------------------------------------------------------------------------------- */
 
 static int text(str s, str *value)
 {
@@ -43,7 +43,7 @@ static str protocol_of(const struct weir_req *r)
     }
 }
 
-/* -- the server's own, by name ------------------------------------------------------------------------------------------ */
+/* -- the server's own, by name ------------------------------------------------------------------------------------- */
 
 enum builtin {
     HOST, SITE, ROUTE, METHOD, URI, REQUEST_URI, PATH, QUERY, SCHEME, PROTOCOL, REQUEST_ID,
@@ -115,7 +115,7 @@ static int get_builtin(void *subject, const struct variable *variable, str rest,
     return get_address(r, what, value);
 }
 
-/* -- prefixes: fields, cookies, query arguments ------------------------------------------------------------------------- */
+/* -- prefixes: fields, cookies, query arguments -------------------------------------------------------------------- */
 
 /* "user_agent" stands for User-Agent. */
 static bool is_field_named(str name, str rest)
@@ -199,7 +199,7 @@ static int get_arg(void *subject, const struct variable *variable, str rest, str
     return find_pair(r->uri.query, '&', rest, value) ? 0 : -1;
 }
 
-/* -- registers ---------------------------------------------------------------------------------------------------------- */
+/* -- registers ----------------------------------------------------------------------------------------------------- */
 
 enum { FIXED, VOLATILE };
 
@@ -267,7 +267,7 @@ const char *variables_add_builtin(struct variables *variables)
     return why;
 }
 
-/* -- modules' ----------------------------------------------------------------------------------------------------------- */
+/* -- modules' ------------------------------------------------------------------------------------------------------ */
 
 /* The getter may run inside another module's hook: what it counts or fails is its own module's all the same. */
 static int get_from_module(void *subject, const struct variable *variable, str rest, str *value)

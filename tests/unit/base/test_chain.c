@@ -508,6 +508,125 @@ static void random_steps_agree_with_flat_bytes(void **state)
 }
 
 /* Each append fails or does all of it; a failed one leaves the chain as it was. */
+static void reserved_room_becomes_the_end(void **state)
+{
+    (void)state;
+    struct chain chain;
+    uint8_t *p;
+    chain_init(&chain);
+    assert_int_equal(chain_reserve(&chain, 10, &p), BLOCK_SMALL);
+    assert_true(chain_is_empty(&chain)); /* nothing is in it before it is committed */
+    chain_commit(&chain, 0);
+    expect(&chain, pattern, 0);
+    memcpy(p, pattern, 100);
+    assert_int_equal(chain_reserve(&chain, 10, &p), BLOCK_SMALL); /* the same room again */
+    memcpy(p, pattern, 100);
+    chain_commit(&chain, 100);
+    expect(&chain, pattern, 100);
+
+    size_t room = chain_reserve(&chain, 1, &p); /* behind the last byte, in the same block */
+    assert_int_equal(room, BLOCK_SMALL - 100);
+    assert_ptr_equal(p, chain.tail->p + 100);
+    memcpy(p, pattern + 100, room);
+    chain_commit(&chain, room - 5);
+    expect(&chain, pattern, BLOCK_SMALL - 5);
+    assert_int_equal(slices(&chain), 1);
+
+    assert_int_equal(chain_reserve(&chain, 6, &p), BLOCK_SMALL); /* five are too few: a new block */
+    memcpy(p, pattern + BLOCK_SMALL - 5, 6);
+    chain_commit(&chain, 6);
+    expect(&chain, pattern, BLOCK_SMALL + 1);
+    assert_int_equal(slices(&chain), 2);
+    chain_clear(&chain);
+}
+
+static void reserved_room_is_nobody_elses(void **state)
+{
+    (void)state;
+    struct chain chain, other;
+    struct block *block = block_of(BLOCK_SMALL, 50);
+    uint8_t *p;
+    chain_init(&chain);
+    chain_init(&other);
+    chain_append_block(&chain, block, block->data, 50); /* still held by us: its spare room is not the chain's */
+    assert_int_equal(chain_reserve(&chain, 1, &p), BLOCK_SMALL);
+    assert_false(p >= block->data && p < block->data + block->size);
+    block_unref(block);
+
+    chain_reserve(&other, 1, &p); /* asked for one chain, then for another: it is filled where it was asked for last */
+    memcpy(p, pattern, 3);
+    chain_commit(&other, 3);
+    expect(&other, pattern, 3);
+    expect(&chain, pattern, 50);
+    chain_clear(&chain);
+    chain_clear(&other);
+}
+
+static void file_at_the_front_is_loaded(void **state)
+{
+    (void)state;
+    struct chain chain;
+    struct chain_file *file = pattern_file();
+    chain_init(&chain);
+    assert_true(chain_load_head(&chain)); /* nothing to load */
+    chain_append_file(&chain, file, 10, 50);
+    chain_append_copy(&chain, pattern + 60, 5);
+    assert_true(chain_load_head(&chain));
+    assert_memory_equal(chain_peek(&chain).p, pattern + 10, 50);
+    assert_true(chain_load_head(&chain)); /* is there already */
+    expect(&chain, pattern + 10, 55);
+    chain_clear(&chain);
+
+    chain_append_file(&chain, file, 0, BLOCK_LARGE + 7); /* more than one block holds: the rest stays a file range */
+    assert_true(chain_load_head(&chain));
+    assert_int_equal(chain_peek(&chain).n, BLOCK_LARGE);
+    expect(&chain, pattern, BLOCK_LARGE + 7);
+    chain_eat(&chain, BLOCK_LARGE);
+    assert_null(chain_peek(&chain).p);
+    assert_true(chain_load_head(&chain));
+    assert_memory_equal(chain_peek(&chain).p, pattern + BLOCK_LARGE, 7);
+    chain_clear(&chain);
+
+    chain_append_file(&chain, file, sizeof(pattern), 5); /* behind the file's end */
+    assert_false(chain_load_head(&chain));
+    assert_int_equal(chain.n, 5);
+    chain_clear(&chain);
+    chain_file_unref(file);
+}
+
+static bool reserve_and_load(void *arg)
+{
+    struct chain_file *file = arg;
+    struct chain chain, from_file;
+    uint8_t *p;
+    chain_init(&chain);
+    chain_init(&from_file);
+    bool done = chain_reserve(&chain, 100, &p) > 0;
+    if (done) {
+        memcpy(p, pattern, 100);
+        chain_commit(&chain, 100);
+    }
+    expect(&chain, pattern, done ? 100 : 0);
+    if (done)
+        done = chain_append_file(&from_file, file, 0, 100);
+    if (done) {
+        chain_drop_free_list();
+        done = chain_load_head(&from_file);
+        expect(&from_file, pattern, 100);
+    }
+    chain_clear(&chain);
+    chain_clear(&from_file);
+    return done;
+}
+
+static void reserving_without_memory(void **state)
+{
+    (void)state;
+    struct chain_file *file = pattern_file();
+    assert_true(fail_each_allocation(reserve_and_load, file) >= 4);
+    chain_file_unref(file);
+}
+
 static bool append_everything(void *arg)
 {
     int *fd = arg;
@@ -599,6 +718,10 @@ int main(void)
         cmocka_unit_test_teardown(iovec_limits, drop_free_lists),
         cmocka_unit_test_teardown(slices_are_recycled_within_bounds, drop_free_lists),
         cmocka_unit_test_teardown(random_steps_agree_with_flat_bytes, drop_free_lists),
+        cmocka_unit_test_teardown(reserved_room_becomes_the_end, drop_free_lists),
+        cmocka_unit_test_teardown(reserved_room_is_nobody_elses, drop_free_lists),
+        cmocka_unit_test_teardown(file_at_the_front_is_loaded, drop_free_lists),
+        cmocka_unit_test_teardown(reserving_without_memory, drop_free_lists),
         cmocka_unit_test_teardown(without_memory, drop_free_lists),
     };
     return cmocka_run_group_tests_name("chain", tests, fill_pattern, NULL);
