@@ -69,7 +69,7 @@ static bool read_regex(const struct reading *reading, str pattern)
     if (reading->route->regex)
         return true;
     struct place place = word ? word_place(reading->statement, word) : statement_place(reading->statement);
-    if (word && word->quote == WORD_BARE && offset < place.length) {
+    if (word && word->quote == WORD_BARE && offset <= place.length) {
         place.column += (uint32_t)offset;
         place.length = 1;
     }
@@ -83,9 +83,11 @@ static bool read_path(const struct reading *reading, str path)
     struct arena *arena = reading->binder->arena;
     str forwarded;
 
-    if (path.n > 1 && (path.p[0] == '=' || path.p[0] == '~'))
-        return refuse(reading, word, arena_printf(arena, "write \"%c %.*s\"", path.p[0], STR_ARG(str_from(path, 1))),
+    if (path.n > 1 && (path.p[0] == '=' || path.p[0] == '~')) {
+        str rest = str_trim(str_from(path, 1));
+        return refuse(reading, word, arena_printf(arena, "write \"%c %.*s\"", path.p[0], STR_ARG(rest)),
                       "route: a path begins with '/'");
+    }
     if (path.n == 0 || path.p[0] != '/')
         return refuse(reading, word, path.n && path.p[0] == '.' ? S("a pattern is written behind \"~\"") : STR_NONE,
                       "route: a path begins with '/'");
@@ -96,6 +98,16 @@ static bool read_path(const struct reading *reading, str path)
         return refuse(reading, word, STR_NONE, "route: %s", why);
     reading->route->path = arena_str(arena, reading->route->path);
     return reading->route->path.p || refuse(reading, word, STR_NONE, "no memory");
+}
+
+/* `method=` would be a condition that always holds. */
+static bool names_one(const struct reading *reading, str key, const weir_table *values)
+{
+    const struct word *word = word_of(reading, key);
+
+    if (!word || values->count)
+        return true;
+    return refuse(reading, word, STR_NONE, "route: nothing stands behind %.*s=", STR_ARG(key));
 }
 
 static bool read_methods(const struct reading *reading, const weir_table *methods)
@@ -154,7 +166,9 @@ struct route *route_read(struct binder *binder, const struct scope *site, const 
     route->text = arena_printf(binder->arena, "%s%.*s", signs[route->kind], STR_ARG(args.path));
     route->path = args.path;
     route->clients = args.clients;
-    bool fine = route->kind == ROUTE_REGEX ? read_regex(&reading, args.path) : read_path(&reading, args.path);
+    bool fine = names_one(&reading, S("method"), &args.methods);
+    fine &= names_one(&reading, S("client"), &args.clients);
+    fine &= route->kind == ROUTE_REGEX ? read_regex(&reading, args.path) : read_path(&reading, args.path);
     fine &= read_methods(&reading, &args.methods);
     fine &= read_header(&reading, args.header);
     return fine ? route : NULL;

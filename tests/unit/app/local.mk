@@ -1,2 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # One line a program, made from the .c file of the same name: UNIT_TESTS += tests/unit/app/test_thing
+UNIT_TESTS += tests/unit/app/test_answers
+UNIT_TESTS += tests/unit/app/test_configuration
+UNIT_TESTS += tests/unit/app/test_listens
+UNIT_TESTS += tests/unit/app/test_loader
+UNIT_TESTS += tests/unit/app/test_routes
+UNIT_TESTS += tests/unit/app/test_sites
+
+EXTRA_DIST += tests/unit/app/from_text.h
