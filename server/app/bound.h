@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bound.h: the listening sockets that the supervisor keeps, by address, over crashes and reloads of the server.
  *
- * Shape:   one SO_REUSEPORT socket per worker for TCP; one shared socket for unix paths and for sockets taken over from the service manager.
+ * Shape:   one SO_REUSEPORT socket per worker for TCP; one shared socket for unix paths and for sockets taken over from
+ *          the service manager.
  * Owner:   the supervisor.
  * Errors:  a readable reason, with the cure where there is one. */
 #ifndef APP_BOUND_H
@@ -25,7 +26,8 @@ struct bounds {
     unsigned inherited_count;
 };
 
-bool bounds_want(struct bounds *bounds, str key, unsigned workers, char *why, size_t why_n); /* finds or binds it; marks it wanted */
+/* finds or binds it; marks it wanted */
+bool bounds_want(struct bounds *bounds, str key, unsigned workers, char *why, size_t why_n);
 void bounds_unwant_all(struct bounds *bounds);
 void bounds_drop_unwanted(struct bounds *bounds); /* closes what no configuration wants any more */
 void bounds_drop_new(struct bounds *bounds);      /* a reload failed: closes what it alone had wanted */

@@ -25,7 +25,8 @@ int channel_send(int channel, const char *verb, str rest, int fd)
     } control = { 0 };
     size_t verb_n = strlen(verb);
     rest = str_upto(rest, CHANNEL_MOST - verb_n - 1);
-    struct iovec iov[] = { { (void *)(uintptr_t)verb, verb_n }, { (void *)(uintptr_t)" ", 1 }, { (void *)(uintptr_t)rest.p, rest.n } };
+    struct iovec iov[] = { { (void *)(uintptr_t)verb, verb_n }, { (void *)(uintptr_t)" ", 1 },
+                           { (void *)(uintptr_t)rest.p, rest.n } };
     struct msghdr message = { .msg_iov = iov, .msg_iovlen = 3 };
 
     if (fd >= 0) {
@@ -58,7 +59,8 @@ int channel_receive(int channel, struct channel_message *message)
 {
     char control[CMSG_SPACE(sizeof(int))];
     struct iovec iov = { message->text, CHANNEL_MOST };
-    struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+    struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+                             .msg_controllen = sizeof(control) };
     ssize_t n;
 
     do

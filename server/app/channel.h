@@ -2,7 +2,8 @@
 /* channel.h: what supervisor and server say to each other: short texts, each with at most one descriptor.
  *
  * Shape:   "verb rest", one packet each, over a SOCK_SEQPACKET pair.
- *          supervisor -> server: crumbs+fd, control+fd, listen INDEX KEY+fd, file PATH+fd, log PATH+fd, start PATH, reload PATH,
+ *          supervisor -> server: crumbs+fd, control+fd, listen INDEX KEY+fd, file PATH+fd, log PATH+fd, start PATH,
+ * reload PATH,
  *                                refused TEXT, stop, drain, reopen
  *          server -> supervisor: ready, failed TEXT, reload, reloaded, reload-failed TEXT, stop
  * Owner:   a received descriptor is the receiver's; a sent one stays the sender's.

@@ -77,7 +77,8 @@ bool kept_files_take(struct kept_files *files, const struct rehearsal *rehearsal
 bool kept_files_send(const struct kept_files *files, int channel)
 {
     for (uint32_t i = 0; i < files->count; i++)
-        if (channel_send(channel, files->at[i].is_log ? "log" : "file", str_of(files->at[i].path), files->at[i].fd) != 0)
+        if (channel_send(channel, files->at[i].is_log ? "log" : "file", str_of(files->at[i].path),
+                         files->at[i].fd) != 0)
             return false;
     return true;
 }

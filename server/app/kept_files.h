@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* kept_files.h: the files of the configuration that is live, as they were when it was accepted, and its logs, opened.
  *
- * Why:     the unprivileged server cannot read keys itself; and a server that has to be restarted must come back with the configuration that
- *          worked, whatever stands on the disk by then.
+ * Why:     the unprivileged server cannot read keys itself; and a server that has to be restarted must come back with
+ *          the configuration that worked, whatever stands on the disk by then.
  * Owner:   the supervisor; copies lie in memory files.
  * Errors:  a file that cannot be read is left out (the server then says so at the directive). */
 #ifndef APP_KEPT_FILES_H
@@ -20,7 +20,8 @@ struct kept_files {
     uint32_t count;
 };
 
-bool kept_files_take(struct kept_files *files, const struct rehearsal *rehearsal); /* opens all; owner of logs: the settings' user */
+/* opens all; owner of logs: the settings' user */
+bool kept_files_take(struct kept_files *files, const struct rehearsal *rehearsal);
 bool kept_files_send(const struct kept_files *files, int channel);
 void kept_files_finish(struct kept_files *files);
 void kept_files_reopen_logs(struct kept_files *files, const struct settings *settings);

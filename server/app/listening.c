@@ -71,7 +71,7 @@ void listening_receive(str index_and_key, int fd)
     s->fds[s->count++] = fd;
 }
 
-/* -- on the workers ------------------------------------------------------------------------------------------------------------------ */
+/* -- on the workers ------------------------------------------------------------------------------------------------ */
 
 static void on_accept(struct listener *listener, int fd, const struct addr *peer)
 {
@@ -95,7 +95,7 @@ static void seat_run(struct message *message)
     mem_free(seat);
 }
 
-/* -- on the main thread ---------------------------------------------------------------------------------------------------------------- */
+/* -- on the main thread -------------------------------------------------------------------------------------------- */
 
 static bool seat_open(struct spot *s, const struct listen_point *point, struct worker *worker, unsigned i)
 {
@@ -116,7 +116,8 @@ static bool seat_open(struct spot *s, const struct listen_point *point, struct w
     return true;
 }
 
-/* The seat's first message is long run: reloads pass through the supervisor. A second one in the same queue is fine only then. */
+/* The seat's first message is long run: reloads pass through the supervisor. A second one in the same queue is fine
+ * only then. */
 static void seat_close(struct spot *s, struct worker *worker, unsigned i)
 {
     struct seat *seat = s->seats[i];

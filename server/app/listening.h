@@ -9,8 +9,10 @@
 #include "app/configuration.h"
 
 void listening_receive(str index_and_key, int fd);      /* "INDEX KEY" of a listen message; takes fd */
-/* Accepts on all addresses of the configuration, and no longer on others. False and why: an address without a socket. */
-bool listening_apply(const struct configuration *configuration, struct worker *const *workers, unsigned count, char *why, size_t n);
+/* Accepts on all addresses of the configuration, and no longer on others. False and why: an address without a
+ * socket. */
+bool listening_apply(const struct configuration *configuration, struct worker *const *workers, unsigned count,
+                     char *why, size_t n);
 void listening_stop(struct worker *const *workers, unsigned count); /* accepts nowhere any more */
 void listening_finish(void);                            /* after the workers: closes and frees all */
 

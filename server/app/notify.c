@@ -24,7 +24,8 @@ void notify_send(const char *state)
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, length);
     close(fd);
 }
 
@@ -34,7 +35,8 @@ unsigned notify_take_sockets(int *fds, unsigned most)
     uint64_t number = 0, owner = 0;
     unsigned taken = 0;
 
-    if (pid && count && str_to_u64(str_of(pid), &owner) && str_to_u64(str_of(count), &number) && owner == (uint64_t)getpid())
+    bool read = pid && count && str_to_u64(str_of(pid), &owner) && str_to_u64(str_of(count), &number);
+    if (read && owner == (uint64_t)getpid())
         for (; taken < number && taken < most; taken++) {
             fds[taken] = FIRST_FD + (int)taken;
             fcntl(fds[taken], F_SETFD, FD_CLOEXEC);

@@ -54,7 +54,8 @@ bool privileges_drop(const struct settings *settings, char *why, size_t n)
     if (privileges_are_dropped_for(settings)) {
         if (!look_up(settings, &identity, why, n))
             return false;
-        if (initgroups(settings->user.p, identity.gid) != 0 || setresgid(identity.gid, identity.gid, identity.gid) != 0 ||
+        if (initgroups(settings->user.p, identity.gid) != 0 ||
+            setresgid(identity.gid, identity.gid, identity.gid) != 0 ||
             setresuid(identity.uid, identity.uid, identity.uid) != 0) {
             snprintf(why, n, "cannot become user %s: %s", settings->user.p, strerror(errno));
             return false;
@@ -74,7 +75,9 @@ void privileges_give(int fd, const struct settings *settings)
     struct identity identity;
     char why[128];
 
-    if (privileges_are_dropped_for(settings) && look_up(settings, &identity, why, sizeof(why)) && fchown(fd, identity.uid, identity.gid) != 0)
+    if (!privileges_are_dropped_for(settings) || !look_up(settings, &identity, why, sizeof(why)))
+        return;
+    if (fchown(fd, identity.uid, identity.gid) != 0)
         return; /* it can still be written through this descriptor */
 }
 
@@ -89,7 +92,9 @@ bool privileges_make_folder(const struct settings *settings, str path, char *why
         snprintf(why, n, "%s: %s", path.p, strerror(errno));
         return false;
     }
-    if (privileges_are_dropped_for(settings) && (!look_up(settings, &identity, why, n) || chown(path.p, identity.uid, identity.gid) != 0))
+    if (!privileges_are_dropped_for(settings))
+        return true;
+    if (!look_up(settings, &identity, why, n) || chown(path.p, identity.uid, identity.gid) != 0)
         return false;
     return true;
 }

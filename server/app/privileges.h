@@ -7,8 +7,10 @@
 #include "app/configuration.h"
 
 bool privileges_check(const struct settings *settings, char *why, size_t n); /* the user and group exist */
-bool privileges_drop(const struct settings *settings, char *why, size_t n);  /* and no way back: no_new_privs, no capabilities */
-void privileges_give(int fd, const struct settings *settings);               /* a file made as root becomes the server's */
+/* and no way back: no_new_privs, no capabilities */
+bool privileges_drop(const struct settings *settings, char *why, size_t n);
+/* a file made as root becomes the server's */
+void privileges_give(int fd, const struct settings *settings);
 bool privileges_make_folder(const struct settings *settings, str path, char *why, size_t n); /* 0750, the server's */
 bool privileges_are_dropped_for(const struct settings *settings); /* there is a user to become, and we are root */
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* received_files.h: files that the supervisor opened for the server, by path. Thread: main. Owner: this list, of the descriptors. */
+/* received_files.h: files that the supervisor opened for the server, by path. Thread: main. Owner: this list, of the
+ * descriptors. */
 #ifndef APP_RECEIVED_FILES_H
 #define APP_RECEIVED_FILES_H
 
 #include "base/str.h"
 
 void received_file_add(str path, int fd, bool is_log);  /* takes fd; a newer one of the same path replaces the older */
-int received_file_open(void *arg, str path);            /* a copy, at its beginning; else open(2) for reading; -1 and errno */
+/* a copy, at its beginning; else open(2) for reading; -1 and errno */
+int received_file_open(void *arg, str path);
 int received_log_open(const char *path);                /* a copy of the log's descriptor; else open(2) for appending */
 void received_files_forget(bool logs_too);              /* before a reload's set arrives; at the end */
 

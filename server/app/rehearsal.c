@@ -14,7 +14,7 @@
 
 enum { REHEARSAL_MS = 60 * 1000, PLAN_MOST = 8 * 1024 * 1024, TEXT_MOST = 1024 * 1024 };
 
-/* -- the child ------------------------------------------------------------------------------------------------------------------ */
+/* -- the child ----------------------------------------------------------------------------------------------------- */
 
 static void print_setting(FILE *out, const char *name, str value)
 {
@@ -25,7 +25,8 @@ static void print_plan(const struct configuration *c, FILE *out)
 {
     const struct settings *s = &c->settings;
 
-    fprintf(out, "setting workers %u\nsetting error_level %u\nsetting shutdown_timeout %llu\n", s->workers, s->error_level,
+    fprintf(out, "setting workers %u\nsetting error_level %u\nsetting shutdown_timeout %llu\n", s->workers,
+            s->error_level,
             (unsigned long long)s->shutdown_timeout);
     print_setting(out, "user", s->user);
     print_setting(out, "group", s->group);
@@ -57,7 +58,7 @@ int rehearsal_child(const char *config_path)
     return fine && fflush(stdout) == 0 ? 0 : 1;
 }
 
-/* -- the parent ----------------------------------------------------------------------------------------------------------------- */
+/* -- the parent ---------------------------------------------------------------------------------------------------- */
 
 struct gathering {
     int fd;
@@ -121,9 +122,10 @@ static void read_setting(struct rehearsal *r, str rest)
     str name = str_upto(rest, space), value = arena_str(r->arena, str_from(rest, space + 1));
     struct settings *s = &r->settings;
     uint64_t number = 0;
-    struct { const char *name; str *to; } texts[] = { { "user", &s->user }, { "group", &s->group }, { "modules_dir", &s->modules_dir },
-        { "control", &s->control }, { "error_log", &s->error_log }, { "state_dir", &s->state_dir } };
-
+    struct { const char *name; str *to; } texts[] = {
+        { "user", &s->user },       { "group", &s->group },         { "modules_dir", &s->modules_dir },
+        { "control", &s->control }, { "error_log", &s->error_log }, { "state_dir", &s->state_dir },
+    };
     for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (str_equal(name, str_of(texts[i].name)))
             *texts[i].to = value;
@@ -161,7 +163,8 @@ static bool read_plan(struct rehearsal *r, str plan)
     return ended && r->settings.workers > 0;
 }
 
-static void conclude(struct rehearsal *r, const struct gathering *plan, const struct gathering *text, int status, bool in_time)
+static void conclude(struct rehearsal *r, const struct gathering *plan, const struct gathering *text, int status,
+                     bool in_time)
 {
     r->text = arena_str(r->arena, (str){ text->p, text->n < TEXT_MOST ? text->n : TEXT_MOST });
     r->ok = in_time && WIFEXITED(status) && WEXITSTATUS(status) == 0 && read_plan(r, (str){ plan->p, plan->n });
@@ -170,7 +173,8 @@ static void conclude(struct rehearsal *r, const struct gathering *plan, const st
     if (!in_time)
         r->text = S("the rehearsal of the configuration took more than 60 s\n");
     else if (WIFSIGNALED(status))
-        r->text = arena_printf(r->arena, "the rehearsal of the configuration was ended by signal %d\n", WTERMSIG(status));
+        r->text = arena_printf(r->arena, "the rehearsal of the configuration was ended by signal %d\n",
+                               WTERMSIG(status));
     else
         r->text = S("the rehearsal of the configuration failed without a word\n");
 }

@@ -57,7 +57,7 @@ static void tell(const char *verb, str rest)
     channel_send(sv.channel.fd, verb, rest, -1);
 }
 
-/* -- the end -------------------------------------------------------------------------------------------------------------------------- */
+/* -- the end ------------------------------------------------------------------------------------------------------- */
 
 static void on_worker_down(struct message *message)
 {
@@ -157,7 +157,7 @@ void server_drain(bool on)
     }
 }
 
-/* -- reload ---------------------------------------------------------------------------------------------------------------------------- */
+/* -- reload -------------------------------------------------------------------------------------------------------- */
 
 void server_reload(struct server_reload *reload)
 {
@@ -193,7 +193,8 @@ static void answer_reloads(bool ok, str text)
 
 static struct configuration *load(str path)
 {
-    struct configuration_options options = { .path = path, .worker_count = sv.worker_count, .open_file = received_file_open };
+    struct configuration_options options = { .path = path, .worker_count = sv.worker_count,
+                                             .open_file = received_file_open };
 
     return configuration_load(&options);
 }
@@ -234,7 +235,7 @@ static void do_reload(str path)
     answer_reloads(true, diags_render(&c->diags, c->arena));
 }
 
-/* -- start ----------------------------------------------------------------------------------------------------------------------------- */
+/* -- start --------------------------------------------------------------------------------------------------------- */
 
 static void all_workers_up(void)
 {
@@ -342,7 +343,7 @@ static void do_start(str path)
     watchdog_start();
 }
 
-/* -- from the supervisor ----------------------------------------------------------------------------------------------------------------- */
+/* -- from the supervisor ------------------------------------------------------------------------------------------- */
 
 static void take_user(str rest)
 {
@@ -469,7 +470,9 @@ int server_main(int channel)
     worker_enter(sv.main);
     deadline_init(&sv.stop_deadline, stop_now);
     sink_open = received_log_open;
-    if (!signal_watch(SIGTERM, on_signal, NULL) || !signal_watch(SIGINT, on_signal, NULL) || !io_add_level(&sv.channel, channel, on_channel))
+    if (!signal_watch(SIGTERM, on_signal, NULL) || !signal_watch(SIGINT, on_signal, NULL))
+        return 1;
+    if (!io_add_level(&sv.channel, channel, on_channel))
         return 1;
     signal(SIGHUP, SIG_IGN); /* the supervisor's */
     signal(SIGUSR1, SIG_IGN);
@@ -480,14 +483,16 @@ int server_main(int channel)
     return sv.exit_status;
 }
 
-/* -- figures ------------------------------------------------------------------------------------------------------------------------------ */
+/* -- figures ------------------------------------------------------------------------------------------------------- */
 
 void server_get_status(struct server_status *out)
 {
     struct figures figures = figures_sum();
 
     *out = (struct server_status){ .started_ms = sv.started_ms, .generation = sv.generation, .reloads = sv.reload_count,
-        .failed_reloads = sv.failed_reloads, .workers = sv.worker_count, .snapshots = snapshots_alive(), .draining = sv.draining,
-        .stopping = sv.stopping, .connections = figures.connections, .accepted = figures.accepted, .requests = figures.requests,
+        .failed_reloads = sv.failed_reloads, .workers = sv.worker_count, .snapshots = snapshots_alive(),
+            .draining = sv.draining,
+        .stopping = sv.stopping, .connections = figures.connections, .accepted = figures.accepted,
+            .requests = figures.requests,
         .configuration = sv.live };
 }

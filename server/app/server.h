@@ -12,7 +12,8 @@
 
 int server_main(int channel); /* the process's whole life; its exit status */
 
-/* The answer to a reload: ok and text (warnings, or all errors as `weir check` prints them). Called once, on the main thread. */
+/* The answer to a reload: ok and text (warnings, or all errors as `weir check` prints them). Called once, on the main
+ * thread. */
 struct server_reload {
     void (*done)(struct server_reload *reload, bool ok, str text);
     struct server_reload *next;

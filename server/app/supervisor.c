@@ -26,7 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STOP_GRACE_MS = 5000, NOW_MS = 3000, QUICK_CRASH_MS = 1000, QUICK_CRASHES = 3, PAUSE_STEP_MS = 500, PAUSE_MOST_MS = 10000 };
+enum { STOP_GRACE_MS = 5000, NOW_MS = 3000, QUICK_CRASH_MS = 1000, QUICK_CRASHES = 3, PAUSE_STEP_MS = 500,
+       PAUSE_MOST_MS = 10000 };
 
 static struct supervisor {
     const char *config_path;
@@ -54,7 +55,7 @@ static uint64_t now_ms(void)
     return clock_us_now() / 1000;
 }
 
-/* -- what a configuration needs of us --------------------------------------------------------------------------------------------- */
+/* -- what a configuration needs of us ------------------------------------------------------------------------------ */
 
 static void want_error_log(struct rehearsal *r)
 {
@@ -113,7 +114,7 @@ static bool share_crumbs(void)
     return sv.crumbs != MAP_FAILED;
 }
 
-/* -- the server -------------------------------------------------------------------------------------------------------------------- */
+/* -- the server ---------------------------------------------------------------------------------------------------- */
 
 static bool send_bounds(bool only_new)
 {
@@ -140,9 +141,12 @@ static bool send_user(const struct settings *s)
 
 static bool send_all(void)
 {
-    return channel_send(sv.channel, "crumbs", STR_NONE, sv.crumbs_fd) == 0 && send_user(&sv.live.settings) &&
-           (sv.control_fd < 0 || channel_send(sv.channel, "control", STR_NONE, sv.control_fd) == 0) && send_bounds(false) &&
-           kept_files_send(&sv.files, sv.channel) && channel_send(sv.channel, "start", str_of(sv.config_path), -1) == 0;
+    if (channel_send(sv.channel, "crumbs", STR_NONE, sv.crumbs_fd) != 0 || !send_user(&sv.live.settings))
+        return false;
+    if (sv.control_fd >= 0 && channel_send(sv.channel, "control", STR_NONE, sv.control_fd) != 0)
+        return false;
+    return send_bounds(false) && kept_files_send(&sv.files, sv.channel) &&
+           channel_send(sv.channel, "start", str_of(sv.config_path), -1) == 0;
 }
 
 static void become_server(int channel)
@@ -188,7 +192,8 @@ static void plan_restart(void)
     uint64_t lived = now_ms() - sv.started_ms;
 
     sv.quick_crashes = lived < QUICK_CRASH_MS ? sv.quick_crashes + 1 : 0;
-    uint64_t pause = sv.quick_crashes < QUICK_CRASHES ? 0 : (uint64_t)(sv.quick_crashes - QUICK_CRASHES + 1) * PAUSE_STEP_MS;
+    uint64_t pause = sv.quick_crashes < QUICK_CRASHES ? 0
+        : (uint64_t)(sv.quick_crashes - QUICK_CRASHES + 1) * PAUSE_STEP_MS;
     if (pause > PAUSE_MOST_MS)
         pause = PAUSE_MOST_MS;
     sv.restart_at = now_ms() + pause;
@@ -252,7 +257,7 @@ static void reap(void)
             server_ended(status);
 }
 
-/* -- reload ---------------------------------------------------------------------------------------------------------------------- */
+/* -- reload -------------------------------------------------------------------------------------------------------- */
 
 /* What only a restart can change: said all at once. */
 static bool needs_restart(const struct settings *a, const struct settings *b, char *text, size_t n)
@@ -260,12 +265,19 @@ static bool needs_restart(const struct settings *a, const struct settings *b, ch
     size_t at = 0;
 
     if (a->workers != b->workers)
-        at += (size_t)snprintf(text + at, n - at, "workers: %u runs, %u is asked for: needs a restart\n", a->workers, b->workers);
-    struct { const char *name; str is, wanted; } texts[] = { { "user", a->user, b->user }, { "user's group", a->group, b->group },
-        { "modules_dir", a->modules_dir, b->modules_dir }, { "control", a->control, b->control }, { "state_dir", a->state_dir, b->state_dir } };
+        at += (size_t)snprintf(text + at, n - at, "workers: %u runs, %u is asked for: needs a restart\n", a->workers,
+                               b->workers);
+    struct { const char *name; str is, wanted; } texts[] = {
+        { "user", a->user, b->user },
+        { "user's group", a->group, b->group },
+        { "modules_dir", a->modules_dir, b->modules_dir },
+        { "control", a->control, b->control },
+        { "state_dir", a->state_dir, b->state_dir },
+    };
     for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]) && at < n; i++)
         if (!str_equal(texts[i].is, texts[i].wanted))
-            at += (size_t)snprintf(text + at, n - at, "%s: \"%.*s\" is in use, \"%.*s\" is asked for: needs a restart\n", texts[i].name,
+            at += (size_t)snprintf(text + at, n - at,
+                                   "%s: \"%.*s\" is in use, \"%.*s\" is asked for: needs a restart\n", texts[i].name,
                                    STR_ARG(texts[i].is), STR_ARG(texts[i].wanted));
     return at > 0;
 }
@@ -303,12 +315,14 @@ static void begin_reload(void)
         refuse_reload(str_of(why));
         return;
     }
-    if (!kept_files_take(&sv.pending_files, &sv.pending) || !send_bounds(true) || !kept_files_send(&sv.pending_files, sv.channel) ||
-        channel_send(sv.channel, "reload", str_of(sv.config_path), -1) != 0)
+    bool told = kept_files_take(&sv.pending_files, &sv.pending) && send_bounds(true) &&
+                kept_files_send(&sv.pending_files, sv.channel) &&
+                channel_send(sv.channel, "reload", str_of(sv.config_path), -1) == 0;
+    if (!told)
         refuse_reload(S("the server could not be told\n"));
 }
 
-/* -- what is heard ------------------------------------------------------------------------------------------------------------------ */
+/* -- what is heard ------------------------------------------------------------------------------------------------- */
 
 static void reopen_logs(void)
 {
@@ -386,7 +400,7 @@ static void on_message(void)
     }
 }
 
-/* -- the loop ---------------------------------------------------------------------------------------------------------------------- */
+/* -- the loop ------------------------------------------------------------------------------------------------------ */
 
 static int time_to_wait(void)
 {
@@ -431,7 +445,7 @@ static int supervise(void)
     return sv.exit_status;
 }
 
-/* -- start ------------------------------------------------------------------------------------------------------------------------- */
+/* -- start --------------------------------------------------------------------------------------------------------- */
 
 static bool watch_signals(void)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* supervisor.h: the small process that outlives the server: it binds, opens, starts, watches, restarts, and never reads the network.
+/* supervisor.h: the small process that outlives the server: it binds, opens, starts, watches, restarts, and never reads
+ * the network.
  *
  *     rehearse -> bind sockets, keep files -> start server -> ready
- *     crash:   the same sockets and the same files go to a new server at once (a pause grows only when it keeps crashing)
+ *     crash:   the same sockets and the same files go to a new server at once (a pause grows only when it keeps
+ * crashing)
  *     reload:  rehearse -> refuse with all errors, or bind what is new and let the server take over
  * Signals: SIGTERM, SIGINT stop (a second one at once), SIGHUP reloads, SIGUSR1 reopens logs. */
 #ifndef APP_SUPERVISOR_H

@@ -45,7 +45,8 @@ struct body {
 void body_init(struct body *body, struct weir_req *r);
 bool body_add_hook(struct body *body, const struct step *step, struct arena *arena); /* before body_open; in order */
 void body_open(struct body *body); /* no more hooks come: what was held begins to flow */
-void body_push(struct body *body, struct chain *chain, bool end, bool pause); /* takes all; runs the hooks. pause: the source has no more now */
+/* takes all; runs the hooks. pause: the source has no more now */
+void body_push(struct body *body, struct chain *chain, bool end, bool pause);
 void body_run(struct body *body, bool pause);                                 /* again, after the sink took something */
 uint64_t body_room(const struct body *body);
 void body_clear(struct body *body); /* drops everything held */

@@ -16,7 +16,9 @@ struct error_page {   /* record of `error_page STATUS... PATH;` */
 struct core_conf {
     uint64_t max_body;                    /* bytes; 0: no limit */
     uint64_t max_header_size, max_headers; /* top */
-    uint64_t timeout_header, timeout_body, timeout_send, timeout_idle, timeout_connect, timeout_response, timeout_tunnel; /* ms */
+    /* ms */
+    uint64_t timeout_header, timeout_body, timeout_send, timeout_idle, timeout_connect, timeout_response,
+        timeout_tunnel;
     weir_table error_pages;               /* of struct error_page, inner first */
     weir_table trusted_proxies;           /* of struct weir_cidr; top */
 };

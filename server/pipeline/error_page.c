@@ -23,12 +23,14 @@ static str small_page(struct weir_req *r, int status, str *media_type)
 
     if (accepts_json_over_html(fields_get(&r->fields, FIELD_ACCEPT))) {
         *media_type = S("application/json");
-        return arena_printf(r->arena, "{\"status\":%d,\"error\":\"%.*s\",\"request_id\":\"%.*s\"}\n", status, STR_ARG(reason),
+        return arena_printf(r->arena, "{\"status\":%d,\"error\":\"%.*s\",\"request_id\":\"%.*s\"}\n", status,
+                            STR_ARG(reason),
                             STR_ARG(r->id));
     }
     *media_type = S("text/html; charset=utf-8");
     return arena_printf(r->arena,
-                        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%d %.*s</title></head>\n"
+                        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                        "<title>%d %.*s</title></head>\n"
                         "<body><h1>%d %.*s</h1><p>Request %.*s</p></body></html>\n",
                         status, STR_ARG(reason), status, STR_ARG(reason), STR_ARG(r->id));
 }

@@ -7,7 +7,7 @@
 
 enum { LINGER_MS = 2000, LINGER_BYTES = 512 * 1024 };
 
-/* -- deadlines ---------------------------------------------------------------------------------------------------------- */
+/* -- deadlines ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t wait_ms(const struct weir_conn *c, enum h1_waits kind)
 {
@@ -83,7 +83,7 @@ static void settle_wait(struct weir_conn *c)
         wait_for(c, has_input(c) ? H1_WAITS_HEAD : H1_WAITS_IDLE, false);
 }
 
-/* -- input buffer --------------------------------------------------------------------------------------------------------- */
+/* -- input buffer -------------------------------------------------------------------------------------------------- */
 
 static void drop_input(struct weir_conn *c)
 {
@@ -94,7 +94,8 @@ static void drop_input(struct weir_conn *c)
 
 static uint32_t block_size_wanted(const struct weir_conn *c)
 {
-    bool streams = c->raw || (c->in_body && !c->body_done && (c->decoder.kind != BODY_LENGTH || c->decoder.left > BLOCK_SMALL));
+    bool is_long = c->decoder.kind != BODY_LENGTH || c->decoder.left > BLOCK_SMALL;
+    bool streams = c->raw || (c->in_body && !c->body_done && is_long);
 
     return streams && c->requests && c->in ? BLOCK_LARGE : BLOCK_SMALL;
 }
@@ -123,7 +124,7 @@ static bool input_room(struct weir_conn *c)
     return true;
 }
 
-/* -- heads ------------------------------------------------------------------------------------------------------------------ */
+/* -- heads --------------------------------------------------------------------------------------------------------- */
 
 static void pin_block(struct weir_req *r, struct block *block)
 {
@@ -240,7 +241,7 @@ static bool take_head(struct weir_conn *c)
     return !c->reaped;
 }
 
-/* -- bodies ------------------------------------------------------------------------------------------------------------------ */
+/* -- bodies -------------------------------------------------------------------------------------------------------- */
 
 static void body_error(struct weir_conn *c, const struct h1_error *error)
 {
@@ -265,7 +266,9 @@ static enum h1_event decode(struct weir_conn *c, struct chain *content, struct h
         c->in_at += (uint32_t)used;
         if (c->current)
             c->current->bytes_received += used;
-        if (event == H1_BODY_DATA && c->current && !chain_append_block(content, c->in, (const uint8_t *)data.p, data.n)) {
+        if (event != H1_BODY_DATA || !c->current)
+            continue;
+        if (!chain_append_block(content, c->in, (const uint8_t *)data.p, data.n)) {
             *error = (struct h1_error){ 503, "no memory" };
             return H1_BODY_BAD;
         }
@@ -313,7 +316,7 @@ static void feed_raw(struct weir_conn *c)
     request_body(c->current, &content, false);
 }
 
-/* -- reading ------------------------------------------------------------------------------------------------------------------ */
+/* -- reading ------------------------------------------------------------------------------------------------------- */
 
 static void discard_input(struct weir_conn *c)
 {
@@ -427,7 +430,7 @@ void h1_session_readable(struct weir_conn *c)
     settle_wait(c);
 }
 
-/* -- between requests, and the end ------------------------------------------------------------------------------------------- */
+/* -- between requests, and the end --------------------------------------------------------------------------------- */
 
 static void start_linger(struct weir_conn *c)
 {

@@ -23,7 +23,8 @@ void h1_tunnel_check(struct weir_conn *c);  /* closes a tunnel whose ways have b
 extern const struct codec_calls h1_codec;
 void h1_response_over(struct weir_conn *c); /* http1.c: the request is forgotten: next one, or close */
 
-enum h1_waits { H1_WAITS_NOTHING, H1_WAITS_HEAD, H1_WAITS_BODY, H1_WAITS_SEND, H1_WAITS_IDLE, H1_WAITS_LINGER, H1_WAITS_TUNNEL,
+enum h1_waits { H1_WAITS_NOTHING, H1_WAITS_HEAD, H1_WAITS_BODY, H1_WAITS_SEND, H1_WAITS_IDLE, H1_WAITS_LINGER,
+                H1_WAITS_TUNNEL,
                 H1_WAITS_HALF_CLOSED };
 void h1_wait(struct weir_conn *c, enum h1_waits kind);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The HTTP/1 codec's way out: heads, framed bodies, interim responses, tunnels. Everything is queued and written once a turn. */
+/* The HTTP/1 codec's way out: heads, framed bodies, interim responses, tunnels. Everything is queued and written once a
+ * turn. */
 #include "base/log.h"
 #include "pipeline/http1.h"
 
 enum { OUT_MOST = 256 * 1024, OUT_LOW = 64 * 1024, SKIP_MOST = 64 * 1024, HEAD_EXTRA = 256 };
 
-/* -- the head ------------------------------------------------------------------------------------------------------------ */
+/* -- the head ------------------------------------------------------------------------------------------------------ */
 
 static bool queue_head(struct weir_conn *c, int status, str reason, const struct fields *fields)
 {
@@ -91,7 +92,7 @@ static void codec_send_continue(struct weir_req *r)
     worker_defer(&c->flush);
 }
 
-/* -- the body ------------------------------------------------------------------------------------------------------------ */
+/* -- the body ------------------------------------------------------------------------------------------------------ */
 
 static bool queue_chunk(struct weir_conn *c, struct chain *content)
 {
@@ -208,7 +209,7 @@ const struct codec_calls h1_codec = {
     .done = codec_done,
 };
 
-/* -- writing --------------------------------------------------------------------------------------------------------------- */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
 /* A tunnel ends when both ways have ended. */
 void h1_tunnel_check(struct weir_conn *c)

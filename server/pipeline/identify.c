@@ -42,7 +42,8 @@ static bool element_address(str element, uint8_t out[16])
     return colon < element.n && addr_ip_bytes(str_upto(element, colon), out);
 }
 
-/* RFC 7239 7.4, and the habit of X-Forwarded-For: each proxy appends whom it saw, so walk from the right as long as we trust the witness. */
+/* RFC 7239 7.4, and the habit of X-Forwarded-For: each proxy appends whom it saw, so walk from the right as long as we
+ * trust the witness. */
 static void walk_forwarded_for(struct weir_req *r)
 {
     uint8_t address[16];

@@ -10,7 +10,7 @@
 
 enum { REQUEST_CHUNK = 8 * 1024, REQUEST_CAP = 4 * 1024 * 1024 };
 
-/* -- memory ----------------------------------------------------------------------------------------------------------- */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 static struct arena *arena_take(struct pipeline_worker *pw)
 {
@@ -91,7 +91,7 @@ void *request_ctx(struct weir_req *r, const weir_mod *mod)
     return r->ctx + mod->ctx_offset;
 }
 
-/* -- from the codec ------------------------------------------------------------------------------------------------- */
+/* -- from the codec ------------------------------------------------------------------------------------------------ */
 
 void request_start(struct weir_req *r)
 {
@@ -195,7 +195,7 @@ void request_timed_out(struct weir_req *r, int status, const char *why)
     request_origin_failed(r, status, why);
 }
 
-/* -- the end ---------------------------------------------------------------------------------------------------------- */
+/* -- the end ------------------------------------------------------------------------------------------------------- */
 
 void request_abandon_origin(struct weir_req *r)
 {
@@ -242,7 +242,7 @@ void request_finish(struct weir_req *r)
     worker_defer(&r->ended);
 }
 
-/* -- small answers about a request ------------------------------------------------------------------------------------- */
+/* -- small answers about a request --------------------------------------------------------------------------------- */
 
 static int variable_get(void *subject, const struct variable *variable, str rest, str *value)
 {

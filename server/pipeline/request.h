@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* request.h: one request and its response, whatever protocol version carries them: the engine that the pipeline runs in.
+/* request.h: one request and its response, whatever protocol version carries them: the engine that the pipeline runs
+ * in.
  *
  *     codec --request_start--> hooks --> origin.start            codec: HTTP/1 session, later HTTP/2 stream
  *     codec --request_body---> up: REQ_BODY hooks --> origin.more_body
@@ -19,11 +20,13 @@
 
 struct weir_req;
 
-/* What a codec does for the engine. None of these may end the request in place; all are told at most what is said here. */
+/* What a codec does for the engine. None of these may end the request in place; all are told at most what is said
+ * here. */
 struct codec_calls {
     void (*info)(struct weir_req *r, int status, const struct fields *fields);  /* an interim response: 100, 103 */
     void (*head)(struct weir_req *r);  /* r->status, r->rsp, r->rsp_body are final: frame and queue them */
-    void (*body)(struct weir_req *r);  /* r->down.out has bytes or has ended: take what goes; call request_drained when there is room again */
+    /* r->down.out has bytes or has ended: take what goes; call request_drained when there is room again */
+    void (*body)(struct weir_req *r);
     void (*tunnel)(struct weir_req *r); /* behind a head with 101: both ways are raw bytes from now on */
     void (*want_body)(struct weir_req *r); /* r->up has room (again): read on */
     void (*send_continue)(struct weir_req *r); /* the client waits for 100-continue and may go on */
@@ -36,7 +39,8 @@ struct origin_calls {
     void (*start)(struct weir_req *r);     /* head is ready, r->up may hold bytes or its end already */
     void (*more_body)(struct weir_req *r); /* r->up.out has bytes or has ended; also in a tunnel */
     void (*more_room)(struct weir_req *r); /* r->down has room (again); in PHASE_TUNNEL: both ways are raw now */
-    void (*abandon)(struct weir_req *r);   /* the request ends or is answered otherwise: let go of everything now; called once behind start */
+    /* the request ends or is answered otherwise: let go of everything now; called once behind start */
+    void (*abandon)(struct weir_req *r);
 };
 
 enum request_phase {
@@ -136,10 +140,12 @@ struct weir_req {
 };
 
 /* -- for codecs ---------------------------------------------------------------------------------------------------- */
-struct weir_req *request_create(struct weir_conn *conn, const struct codec_calls *codec, void *stream); /* NULL without memory */
+/* NULL without memory */
+struct weir_req *request_create(struct weir_conn *conn, const struct codec_calls *codec, void *stream);
 void request_discard(struct weir_req *r); /* before request_start: nothing has seen it (no LOG) */
 void request_start(struct weir_req *r);   /* the head is complete and filled in */
-void request_bad(struct weir_req *r, int status, const char *why); /* instead of start: the head was refused; answered and logged */
+/* instead of start: the head was refused; answered and logged */
+void request_bad(struct weir_req *r, int status, const char *why);
 void request_body(struct weir_req *r, struct chain *chain, bool end); /* content that came; end: and no more will */
 void request_broken_body(struct weir_req *r, int status, const char *why); /* the body's framing broke */
 void request_drained(struct weir_req *r); /* the codec took from r->down.out and can take more */
@@ -149,13 +155,16 @@ void request_timed_out(struct weir_req *r, int status, const char *why); /* a de
 
 /* -- for origins --------------------------------------------------------------------------------------------------- */
 void request_origin_info(struct weir_req *r, int status, const struct fields *fields);
-void request_origin_head(struct weir_req *r); /* r->status, r->reason, r->rsp, r->rsp_body, r->rsp_length are filled in */
+/* r->status, r->reason, r->rsp, r->rsp_body, r->rsp_length are filled in */
+void request_origin_head(struct weir_req *r);
 void request_origin_body(struct weir_req *r, struct chain *chain, bool end, bool pause);
-void request_origin_failed(struct weir_req *r, int status, const char *why); /* before the head: answered so; later: broken off */
+/* before the head: answered so; later: broken off */
+void request_origin_failed(struct weir_req *r, int status, const char *why);
 
 /* -- for the SDK table and built-in parts -------------------------------------------------------------------------- */
 weir_verdict request_reply(struct weir_req *r, int status, str body);        /* copied; WEIR_REPLY */
-weir_verdict request_refuse(struct weir_req *r, int status, const char *reason); /* error page by status; reason kept by pointer */
+/* error page by status; reason kept by pointer */
+weir_verdict request_refuse(struct weir_req *r, int status, const char *reason);
 void request_resume(struct weir_req *r, weir_verdict verdict);                /* a suspended call's verdict came */
 str request_eval(struct weir_req *r, const weir_tmpl *tmpl);
 int request_variable(struct weir_req *r, const struct variable *variable, str rest, str *value);
@@ -164,7 +173,8 @@ str request_uri_text(struct weir_req *r); /* path and query */
 bool request_engage(struct weir_req *r, enum stage stage); /* the calling module's bytes hook of that stage */
 str client_address_text(struct weir_req *r);
 struct fields *request_upstream_fields(struct weir_req *r); /* NULL outside UP_HEAD */
-bool request_run_up_head(struct weir_req *r); /* for origins: UP_HEAD hooks over r->up_fields; false: answered otherwise */
+/* for origins: UP_HEAD hooks over r->up_fields; false: answered otherwise */
+bool request_run_up_head(struct weir_req *r);
 
 /* The error page for a status: by error_page, else a small one of ours, JSON when asked for. error_page.c */
 void request_error_body(struct weir_req *r, int status);

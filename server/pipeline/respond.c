@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The response's way: replies of our own, the origin's head and body, and what must be mended before the codec frames them. */
+/* The response's way: replies of our own, the origin's head and body, and what must be mended before the codec frames
+ * them. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "pipeline/run.h"
 #include "pipeline/session.h"
 
-/* -- replies of our own ----------------------------------------------------------------------------------------------- */
+/* -- replies of our own -------------------------------------------------------------------------------------------- */
 
 /* What was set on the response before is kept, unless the origin set it. */
 static void response_reset(struct weir_req *r, int status)
@@ -60,7 +61,7 @@ void response_start_reply(struct weir_req *r)
     request_run(r);
 }
 
-/* -- the head that goes out ------------------------------------------------------------------------------------------- */
+/* -- the head that goes out ---------------------------------------------------------------------------------------- */
 
 static bool has_no_content(const struct weir_req *r)
 {
@@ -195,7 +196,7 @@ void response_broken(struct weir_req *r, const char *why)
     r->codec->abort(r);
 }
 
-/* -- from the origin ---------------------------------------------------------------------------------------------------- */
+/* -- from the origin ----------------------------------------------------------------------------------------------- */
 
 void request_origin_info(struct weir_req *r, int status, const struct fields *fields)
 {

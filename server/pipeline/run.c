@@ -31,7 +31,7 @@ static weir_verdict step_call(struct weir_req *r, const struct step *step)
     return verdict;
 }
 
-/* -- verdicts ----------------------------------------------------------------------------------------------------------- */
+/* -- verdicts ------------------------------------------------------------------------------------------------------ */
 
 static enum move take_reply(struct weir_req *r)
 {
@@ -153,7 +153,7 @@ static enum move take_verdict(struct weir_req *r, const struct step *step, weir_
     }
 }
 
-/* -- between stages ----------------------------------------------------------------------------------------------------- */
+/* -- between stages ------------------------------------------------------------------------------------------------ */
 
 static enum move choose_route(struct weir_req *r)
 {

@@ -13,7 +13,7 @@ enum { HANDSHAKE_MS = 30 * 1000 };
 
 static void setup_run(struct weir_conn *c);
 
-/* -- birth and death ---------------------------------------------------------------------------------------------------- */
+/* -- birth and death ----------------------------------------------------------------------------------------------- */
 
 static void session_free(struct deferred *deferred)
 {
@@ -76,7 +76,7 @@ void session_local_address(struct weir_conn *c, uint8_t out[16])
     memcpy(out, c->local, 16);
 }
 
-/* -- callbacks of the connection -------------------------------------------------------------------------------------- */
+/* -- callbacks of the connection ----------------------------------------------------------------------------------- */
 
 static void on_readable(struct conn *conn)
 {
@@ -123,7 +123,8 @@ static void on_ready(struct conn *conn, bool ok)
     if (!c->setup)
         return;
     if (!ok) {
-        log_info("client %.*s: handshake failed: %s", STR_ARG(addr_ip_text(c->peer, room)), conn->why ? conn->why : "closed");
+        log_info("client %.*s: handshake failed: %s", STR_ARG(addr_ip_text(c->peer, room)), conn->why ? conn->why
+                 : "closed");
         session_close(c);
         return;
     }
@@ -132,7 +133,7 @@ static void on_ready(struct conn *conn, bool ok)
 
 static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable, .on_ready = on_ready };
 
-/* -- ACCEPT, PREFACE, TRANSPORT ---------------------------------------------------------------------------------------- */
+/* -- ACCEPT, PREFACE, TRANSPORT ------------------------------------------------------------------------------------ */
 
 static void start_transport(struct weir_conn *c)
 {
@@ -268,7 +269,7 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
     setup_run(c);
 }
 
-/* -- all of a worker's -------------------------------------------------------------------------------------------------- */
+/* -- all of a worker's --------------------------------------------------------------------------------------------- */
 
 void sessions_drain(struct pipeline_worker *pw)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* session.h: a client connection from accept to close: conn hooks, transport, then a codec. The handle behind weir_conn.
+/* session.h: a client connection from accept to close: conn hooks, transport, then a codec. The handle behind
+ * weir_conn.
  *
  * Owner:   itself: made by session_accept, freed when closed, at the end of the turn.
  * Thread:  the worker that accepted it. */
@@ -37,7 +38,8 @@ struct weir_conn {
     struct chain out;
     struct weir_req *current;
     uint64_t requests;
-    bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, saw_eof, aborting, skipped_line, knows_local;
+    bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, saw_eof, aborting,
+        skipped_line, knows_local;
     uint64_t linger_bytes;
 };
 
@@ -60,9 +62,11 @@ struct pipeline_worker {
     struct deferred finish;         /* pipeline_worker_down's last part */
     uint64_t requests_total, accepted_total; /* figures */
 };
-struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index); /* before the first accept; runs thread_up of modules */
+/* before the first accept; runs thread_up of modules */
+struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index);
 bool pipeline_worker_new_modules(struct pipeline_worker *pw, uint32_t count); /* up to count; false: one cannot start */
-void pipeline_worker_down(struct pipeline_worker *pw); /* closes all sessions; thread_down and the rest at the end of the turn */
+/* closes all sessions; thread_down and the rest at the end of the turn */
+void pipeline_worker_down(struct pipeline_worker *pw);
 struct pipeline_worker *pipeline_worker_self(void); /* NULL on threads that are no pipeline worker */
 
 void session_accept(const struct listen_point *point, int fd, const struct addr *peer); /* takes fd */

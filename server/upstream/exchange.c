@@ -19,7 +19,7 @@ static struct pool *pool_of(const struct exchange *x)
     return x->local->pools[x->server];
 }
 
-/* -- ends ---------------------------------------------------------------------------------------------------------------------- */
+/* -- ends ---------------------------------------------------------------------------------------------------------- */
 
 static void count_out(struct exchange *x, uint32_t outcome)
 {
@@ -45,7 +45,8 @@ void exchange_fail(struct exchange *x, int status, const char *why)
 {
     struct weir_req *r = x->r;
 
-    log_warn("upstream %.*s %.*s: %s, request %.*s", STR_ARG(x->upstream->name), STR_ARG(x->server >= 0 ? server_of(x)->name : S("-")), why,
+    log_warn("upstream %.*s %.*s: %s, request %.*s", STR_ARG(x->upstream->name),
+             STR_ARG(x->server >= 0 ? server_of(x)->name : S("-")), why,
              STR_ARG(r->id));
     exchange_let_go(x);
     count_out(x, status == 504 ? WEIR_OUTCOME_TIMEOUT : WEIR_OUTCOME_BROKEN);
@@ -79,7 +80,8 @@ void exchange_complete(struct exchange *x, bool reusable)
 /* RFC 9110 9.2.2: repeating these has the same effect as doing them once. */
 static bool is_idempotent(str method)
 {
-    static const str methods[] = { { "GET", 3 }, { "HEAD", 4 }, { "OPTIONS", 7 }, { "TRACE", 5 }, { "PUT", 3 }, { "DELETE", 6 } };
+    static const str methods[] = { { "GET", 3 }, { "HEAD", 4 }, { "OPTIONS", 7 }, { "TRACE", 5 }, { "PUT", 3 },
+                                   { "DELETE", 6 } };
 
     for (unsigned i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
         if (str_equal(method, methods[i]))
@@ -100,7 +102,7 @@ void exchange_conn_broken(struct exchange *x, const char *why)
     exchange_fail(x, 502, why);
 }
 
-/* -- a connection -------------------------------------------------------------------------------------------------------------- */
+/* -- a connection -------------------------------------------------------------------------------------------------- */
 
 static void begin(struct exchange *x, struct upstream_conn *uc, bool reused)
 {
@@ -239,7 +241,7 @@ void exchange_conn_ready(struct upstream_conn *uc, bool ok)
     give_up_server(x, 502, why.p ? why.p : "connection failed");
 }
 
-/* -- choosing a server -------------------------------------------------------------------------------------------------------- */
+/* -- choosing a server --------------------------------------------------------------------------------------------- */
 
 static bool was_tried(const struct exchange *x, uint32_t i)
 {
@@ -296,7 +298,7 @@ static void next_server(struct exchange *x)
         connect_fresh(x);
 }
 
-/* -- what the engine calls ------------------------------------------------------------------------------------------------------ */
+/* -- what the engine calls ----------------------------------------------------------------------------------------- */
 
 static void start(struct weir_req *r)
 {
@@ -362,9 +364,10 @@ static void abandon(struct weir_req *r)
     x->phase = EXCHANGE_OVER;
 }
 
-const struct origin_calls exchange_origin = { .start = start, .more_body = more_body, .more_room = more_room, .abandon = abandon };
+const struct origin_calls exchange_origin = { .start = start, .more_body = more_body, .more_room = more_room,
+                                              .abandon = abandon };
 
-/* -- what the connection says ---------------------------------------------------------------------------------------------------- */
+/* -- what the connection says -------------------------------------------------------------------------------------- */
 
 void exchange_conn_readable(struct upstream_conn *uc)
 {

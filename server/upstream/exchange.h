@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* exchange.h: one request's way to an upstream and back: choose a server, lease a connection, send, receive, retry, give back.
+/* exchange.h: one request's way to an upstream and back: choose a server, lease a connection, send, receive, retry,
+ * give back.
  *
  * Shape:   IDLE -> RESOLVING -> CONNECTING -> HEAD -> BODY -> OVER; or RAW, behind a 101.
  * Owner:   the request's arena.
  * Thread:  the request's worker.
- * Errors:  502 for broken or refused connections and malformed responses, 504 for deadlines, 503 when no server is left.
+ * Errors:  502 for broken or refused connections and malformed responses, 504 for deadlines, 503 when no server is
+ *          left.
  * Source:  RFC 9112 6, 9; RFC 9110 7.6, 9.2.2 (idempotent methods, safe to repeat), 10.1.1, 15.2. */
 #ifndef UPSTREAM_EXCHANGE_H
 #define UPSTREAM_EXCHANGE_H
 
 #include "upstream/pool.h"
 
-enum exchange_phase { EXCHANGE_IDLE, EXCHANGE_RESOLVING, EXCHANGE_CONNECTING, EXCHANGE_HEAD, EXCHANGE_BODY, EXCHANGE_RAW, EXCHANGE_OVER };
+enum exchange_phase { EXCHANGE_IDLE, EXCHANGE_RESOLVING, EXCHANGE_CONNECTING, EXCHANGE_HEAD, EXCHANGE_BODY,
+                      EXCHANGE_RAW, EXCHANGE_OVER };
 
 struct exchange {
     struct weir_req *r;
@@ -44,7 +47,8 @@ void exchange_receive(struct exchange *x);
 /* exchange.c, for the other two */
 void exchange_fail(struct exchange *x, int status, const char *why); /* for good */
 void exchange_conn_broken(struct exchange *x, const char *why);      /* retries when that is safe */
-void exchange_complete(struct exchange *x, bool reusable);           /* the response is whole: gives the connection back */
+/* the response is whole: gives the connection back */
+void exchange_complete(struct exchange *x, bool reusable);
 void exchange_let_go(struct exchange *x);                            /* closes the connection */
 
 #endif

@@ -7,7 +7,7 @@ enum { INTERIM_MOST = 16, RESPONSE_HEAD_MOST = 64 * 1024, RESPONSE_FIELDS_MOST =
 
 static const struct h1_limits limits = { .head_bytes = RESPONSE_HEAD_MOST, .fields = RESPONSE_FIELDS_MOST };
 
-/* -- input buffer ------------------------------------------------------------------------------------------------------------ */
+/* -- input buffer -------------------------------------------------------------------------------------------------- */
 
 static uint32_t block_size_wanted(const struct exchange *x)
 {
@@ -47,7 +47,7 @@ static bool has_input(const struct upstream_conn *uc)
     return uc->in && uc->in_at < uc->in->used;
 }
 
-/* -- the head ------------------------------------------------------------------------------------------------------------------ */
+/* -- the head ------------------------------------------------------------------------------------------------------ */
 
 /* What hooks set on the response before the origin answered stays, in front of what the origin says. */
 static bool join_fields(struct weir_req *r, struct fields *from)
@@ -146,7 +146,7 @@ static bool take_head(struct exchange *x)
     return x->uc == uc;
 }
 
-/* -- the body ------------------------------------------------------------------------------------------------------------------ */
+/* -- the body ------------------------------------------------------------------------------------------------------ */
 
 static enum h1_event decode(struct exchange *x, struct chain *content, struct h1_error *error)
 {
@@ -205,7 +205,7 @@ static bool take_raw(struct exchange *x)
     return x->uc == uc;
 }
 
-/* -- reading ------------------------------------------------------------------------------------------------------------------- */
+/* -- reading ------------------------------------------------------------------------------------------------------- */
 
 static bool body_is_complete(const struct exchange *x)
 {
@@ -220,7 +220,8 @@ static bool process(struct exchange *x)
     struct upstream_conn *uc = x->uc;
     bool more = true;
 
-    while (more && x->uc == uc && (has_input(uc) || (x->phase == EXCHANGE_BODY && x->r->status != 101 && body_is_complete(x)))) {
+    while (more && x->uc == uc && (has_input(uc) || (x->phase == EXCHANGE_BODY && x->r->status != 101 &&
+                                                     body_is_complete(x)))) {
         if (x->phase == EXCHANGE_HEAD)
             more = take_head(x);
         else if (x->phase == EXCHANGE_RAW)
@@ -256,7 +257,8 @@ static void input_ended(struct exchange *x)
         exchange_complete(x, false);
         request_origin_body(r, &nothing, true, true);
     } else if (x->phase == EXCHANGE_HEAD) {
-        exchange_conn_broken(x, x->got_bytes ? "connection closed in the middle of a head" : "connection closed without a response");
+        exchange_conn_broken(x, x->got_bytes ? "connection closed in the middle of a head"
+                             : "connection closed without a response");
     } else {
         exchange_fail(x, 502, "connection closed in the middle of a body");
     }
@@ -303,7 +305,8 @@ void exchange_receive(struct exchange *x)
         if (!process(x))
             return;
     }
-    if (x->uc == uc && uc->in && uc->in_at == uc->in->used && block_is_shared(uc->in) && uc->in->size - uc->in->used < 1024) {
+    if (x->uc == uc && uc->in && uc->in_at == uc->in->used && block_is_shared(uc->in) &&
+        uc->in->size - uc->in->used < 1024) {
         block_unref(uc->in);
         uc->in = NULL;
         uc->in_at = 0;

@@ -6,7 +6,7 @@
 
 enum { OUT_MOST = 256 * 1024, HEAD_EXTRA = 64 };
 
-/* -- the head ------------------------------------------------------------------------------------------------------------------ */
+/* -- the head ------------------------------------------------------------------------------------------------------ */
 
 /* Upgrades that pass: not those that change how HTTP itself is spoken on the connection. */
 static bool upgrade_may_pass(str upgrade)
@@ -67,8 +67,9 @@ static bool make_fields(struct exchange *x)
     if (!r->expects_continue)
         fields_remove_id(fields, FIELD_EXPECT);
     forwarded_drop_untrusted(r, fields);
-    return fields_set_id(fields, FIELD_HOST, host_for(x)) && forwarded_set(r, fields) && add_connection(r, fields, wants_trailers) &&
-           add_framing(x, fields);
+    if (!fields_set_id(fields, FIELD_HOST, host_for(x)) || !forwarded_set(r, fields))
+        return false;
+    return add_connection(r, fields, wants_trailers) && add_framing(x, fields);
 }
 
 bool exchange_put_head(struct exchange *x)
@@ -93,7 +94,7 @@ bool exchange_put_head(struct exchange *x)
     return fine;
 }
 
-/* -- the body ------------------------------------------------------------------------------------------------------------------ */
+/* -- the body ------------------------------------------------------------------------------------------------------ */
 
 static bool put_content(struct exchange *x)
 {
@@ -165,7 +166,8 @@ void exchange_send_body(struct exchange *x)
     }
 }
 
-/* The origin may have answered and closed before it read everything (RFC 9112 9.6): its answer counts, if there is one. */
+/* The origin may have answered and closed before it read everything (RFC 9112 9.6): its answer counts, if there is
+ * one. */
 static void write_broke(struct exchange *x)
 {
     x->write_failed = true;

@@ -65,7 +65,8 @@ static bool append_forwarded(struct weir_req *r, struct fields *fields, str peer
     if (!so_far.n)
         return true;
     bool is_v6 = str_find(peer, ':') < peer.n;
-    str value = arena_printf(r->arena, is_v6 ? "%.*s, for=\"[%.*s]\";proto=%.*s" : "%.*s, for=%.*s;proto=%.*s", STR_ARG(so_far),
+    str value = arena_printf(r->arena, is_v6 ? "%.*s, for=\"[%.*s]\";proto=%.*s" : "%.*s, for=%.*s;proto=%.*s",
+                             STR_ARG(so_far),
                              STR_ARG(peer), STR_ARG(r->scheme));
     return value.p && fields_set_id(fields, FIELD_FORWARDED, value);
 }
@@ -91,9 +92,11 @@ bool forwarded_set(struct weir_req *r, struct fields *fields)
         str all = r->client_is_trusted_proxy ? appended_for(r, fields, peer) : peer;
         if (r->client_is_trusted_proxy)
             fields_remove_id(fields, FIELD_X_FORWARDED_FOR);
-        fine = all.p && fields_append(fields, FIELD_X_FORWARDED_FOR, S("X-Forwarded-For"), all) && append_forwarded(r, fields, peer);
+        fine = all.p && fields_append(fields, FIELD_X_FORWARDED_FOR, S("X-Forwarded-For"), all) &&
+            append_forwarded(r, fields, peer);
     }
     return fine && set_unless_trusted(r, fields, FIELD_X_FORWARDED_PROTO, r->scheme) &&
            set_unless_trusted(r, fields, FIELD_X_FORWARDED_HOST, r->host_field) &&
-           set_unless_trusted(r, fields, FIELD_X_FORWARDED_PORT, port_text(r)) && fields_set_id(fields, FIELD_X_REQUEST_ID, r->id);
+           set_unless_trusted(r, fields, FIELD_X_FORWARDED_PORT, port_text(r)) &&
+           fields_set_id(fields, FIELD_X_REQUEST_ID, r->id);
 }

@@ -8,7 +8,8 @@
 
 #include "pipeline/request.h"
 
-void forwarded_drop_untrusted(struct weir_req *r, struct fields *fields); /* such fields of a peer that is no trusted proxy */
+/* such fields of a peer that is no trusted proxy */
+void forwarded_drop_untrusted(struct weir_req *r, struct fields *fields);
 bool forwarded_set(struct weir_req *r, struct fields *fields);
 
 #endif

@@ -22,7 +22,7 @@ static struct pool_table *table(void)
     return t;
 }
 
-/* -- pools ------------------------------------------------------------------------------------------------------------------- */
+/* -- pools --------------------------------------------------------------------------------------------------------- */
 
 static struct pool *pool_get(str key)
 {
@@ -135,7 +135,7 @@ void upstream_worker_down(void)
     worker_defer(&end->deferred);
 }
 
-/* -- connections ------------------------------------------------------------------------------------------------------------ */
+/* -- connections --------------------------------------------------------------------------------------------------- */
 
 static void conn_free(struct deferred *deferred)
 {
@@ -247,7 +247,8 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
     struct pool *pool = uc->pool;
 
     uc->exchange = NULL;
-    bool dirty = uc->out.n || (uc->in && uc->in_at < uc->in->used) || uc->conn.peer_closed || uc->conn.saw_eof || uc->conn.can_read;
+    bool dirty = uc->out.n || (uc->in && uc->in_at < uc->in->used) || uc->conn.peer_closed || uc->conn.saw_eof ||
+        uc->conn.can_read;
     if (!uc->keep || dirty || keepalive == 0 || pool->users == 0) {
         pool_close(uc);
         return;
@@ -264,7 +265,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
     pool->idle_count++;
 }
 
-/* -- a worker's view of an upstream ----------------------------------------------------------------------------------------- */
+/* -- a worker's view of an upstream -------------------------------------------------------------------------------- */
 
 void upstream_local_free(struct weir_upstream *upstream, struct upstream_local *local)
 {
@@ -306,7 +307,8 @@ static bool local_fill(struct weir_upstream *upstream, struct upstream_local *lo
         local->views[i].name = upstream->servers[i].name;
         local->views[i].weight = upstream->servers[i].weight;
     }
-    return !upstream->balancer->up || upstream->balancer->up(local->balancer_state, upstream->balancer_conf, count) == 0;
+    const struct weir_balancer *balancer = upstream->balancer;
+    return !balancer->up || balancer->up(local->balancer_state, upstream->balancer_conf, count) == 0;
 }
 
 struct upstream_local *upstream_local(struct weir_upstream *upstream)

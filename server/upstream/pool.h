@@ -56,8 +56,10 @@ struct upstream_local *upstream_local(struct weir_upstream *upstream); /* this w
 void upstream_local_free(struct weir_upstream *upstream, struct upstream_local *local);
 
 struct upstream_conn *pool_take_idle(struct pool *pool);      /* NULL: none that is still good */
-struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, struct exchange *exchange); /* NULL: failed at once */
-void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepalive_ms); /* idle, or closed when there are enough */
+/* NULL: failed at once */
+struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, struct exchange *exchange);
+/* idle, or closed when there are enough */
+void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepalive_ms);
 void pool_close(struct upstream_conn *uc);                    /* and frees it at the end of the turn */
 void pools_close_idle(void);                                  /* this worker's, all; at drain */
 

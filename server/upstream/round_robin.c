@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Smooth weighted round robin: each pick, every usable server gains its weight; the richest is taken and pays the sum. Over any run of
- * sum-of-weights picks each server gets exactly its share, spread evenly. */
+/* Smooth weighted round robin: each pick, every usable server gains its weight; the richest is taken and pays the sum.
+ * Over any run of sum-of-weights picks each server gets exactly its share, spread evenly. */
 #include "upstream/upstream.h"
 
 #include <weir/module.h>
@@ -32,7 +32,8 @@ static int32_t pick(void *state, const void *conf, weir_req *r, const weir_table
     return best;
 }
 
-static const struct weir_balancer balancer = { .name = "round_robin", .state_size = sizeof(struct state), .pick = pick };
+static const struct weir_balancer balancer = { .name = "round_robin", .state_size = sizeof(struct state),
+                                               .pick = pick };
 static const struct weir_hook hooks[] = { { .stage = WEIR_AT_BALANCE, .balance = &balancer } };
 
 const struct weir_module round_robin_module = {

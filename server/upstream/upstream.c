@@ -16,7 +16,7 @@ struct upstream_conf {
     weir_str tls_ca, tls_server_name;
 };
 
-/* -- directives ------------------------------------------------------------------------------------------------------------- */
+/* -- directives ---------------------------------------------------------------------------------------------------- */
 
 static int note_balance(weir_conf *conf, const struct weir_directive *directive, void *to)
 {
@@ -29,8 +29,10 @@ static const struct weir_arg server_args[] = {
     { .name = "ADDR", .type = WEIR_TYPE_STR, .offset = WEIR_FIELD(struct server_conf, address, weir_str) },
     { .name = "weight", .type = WEIR_TYPE_UINT, .flags = WEIR_ARG_OPTION, .fallback = "1", .min = 1, .max = 1000,
       .offset = WEIR_FIELD(struct server_conf, weight, uint64_t) },
-    { .name = "backup", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = WEIR_FIELD(struct server_conf, backup, bool) },
-    { .name = "down", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = WEIR_FIELD(struct server_conf, down, bool) },
+    { .name = "backup", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD,
+      .offset = WEIR_FIELD(struct server_conf, backup, bool) },
+    { .name = "down", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD,
+      .offset = WEIR_FIELD(struct server_conf, down, bool) },
     { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct server_conf, place, struct weir_place) },
 };
 static const struct weir_arg keepalive_args[] = {
@@ -40,22 +42,27 @@ static const struct weir_arg keepalive_args[] = {
       .offset = WEIR_FIELD(struct upstream_conf, keepalive_timeout, uint64_t) },
 };
 static const struct weir_arg balance_args[] = {
-    { .name = "NAME", .type = WEIR_TYPE_STR, .fallback = "round_robin", .offset = WEIR_FIELD(struct upstream_conf, balance, weir_str) },
+    { .name = "NAME", .type = WEIR_TYPE_STR, .fallback = "round_robin",
+      .offset = WEIR_FIELD(struct upstream_conf, balance, weir_str) },
     /* what stands behind the name is the balancer's: bound again by its own table */
     { .name = "ARG", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_OPTIONAL | WEIR_ARG_REST,
       .offset = WEIR_FIELD(struct upstream_conf, balance_rest, weir_table) },
 };
 static const struct weir_directive directives[] = {
-    { .name = "server", .scopes = WEIR_IN_UPSTREAM, .merge = WEIR_MERGE_APPEND, .record_size = sizeof(struct server_conf),
+    { .name = "server", .scopes = WEIR_IN_UPSTREAM, .merge = WEIR_MERGE_APPEND,
+      .record_size = sizeof(struct server_conf),
       .offset = offsetof(struct upstream_conf, servers), .args = WEIR_TABLE(server_args),
       .doc = "an origin server: HOST[:PORT], [IPV6]:PORT or unix:PATH; names are resolved at run time" },
     { .name = "keepalive", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(keepalive_args),
       .doc = "idle connections kept per worker and server, and for how long" },
     { .name = "balance", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(balance_args), .set = note_balance,
       .doc = "how requests are spread over the servers" },
-    WEIR_DIR(struct upstream_conf, tls, FLAG, "tls", WEIR_IN_UPSTREAM, "off", "speak TLS to the servers (needs the module tls)"),
-    WEIR_DIR(struct upstream_conf, tls_verify, FLAG, "tls_verify", WEIR_IN_UPSTREAM, "on", "verify the servers' certificates"),
-    WEIR_DIR(struct upstream_conf, tls_ca, PATH, "tls_ca", WEIR_IN_UPSTREAM, NULL, "certificates to trust instead of the system's"),
+    WEIR_DIR(struct upstream_conf, tls, FLAG, "tls", WEIR_IN_UPSTREAM, "off",
+             "speak TLS to the servers (needs the module tls)"),
+    WEIR_DIR(struct upstream_conf, tls_verify, FLAG, "tls_verify", WEIR_IN_UPSTREAM, "on",
+             "verify the servers' certificates"),
+    WEIR_DIR(struct upstream_conf, tls_ca, PATH, "tls_ca", WEIR_IN_UPSTREAM, NULL,
+             "certificates to trust instead of the system's"),
     WEIR_DIR(struct upstream_conf, tls_server_name, STR, "tls_server_name", WEIR_IN_UPSTREAM, NULL,
              "name to ask for and to verify; the server's own name unless set"),
 };
@@ -73,7 +80,7 @@ const struct weir_module upstream_module = {
     .directives = WEIR_TABLE(directives),
 };
 
-/* -- servers ------------------------------------------------------------------------------------------------------------------ */
+/* -- servers ------------------------------------------------------------------------------------------------------- */
 
 static bool split_host_port(str text, str *host, uint16_t *port)
 {
@@ -123,16 +130,18 @@ static const char *server_address(struct arena *arena, struct server *server, st
     return server->host.p ? NULL : "no memory";
 }
 
-static str server_key(struct upstream_binding *b, const struct server *server, const struct weir_upstream *u, str tls_identity)
+static str server_key(struct upstream_binding *b, const struct server *server, const struct weir_upstream *u,
+                      str tls_identity)
 {
     char room[ADDR_TEXT];
     str address = server->host.n ? arena_printf(b->binder->arena, "%.*s:%u", STR_ARG(server->host), server->port)
                                  : addr_text(&server->addr, room);
 
-    return arena_printf(b->binder->arena, "%s %.*s %.*s", u->tls ? "tls" : "plain", STR_ARG(address), STR_ARG(tls_identity));
+    return arena_printf(b->binder->arena, "%s %.*s %.*s", u->tls ? "tls" : "plain", STR_ARG(address),
+                        STR_ARG(tls_identity));
 }
 
-/* -- TLS ----------------------------------------------------------------------------------------------------------------------- */
+/* -- TLS ----------------------------------------------------------------------------------------------------------- */
 
 /* The first server's host name or address; none for a unix socket. */
 static str name_to_verify(struct arena *arena, const struct weir_upstream *u)
@@ -147,10 +156,12 @@ static str name_to_verify(struct arena *arena, const struct weir_upstream *u)
     return arena_str(arena, addr_ip_text(bytes, room));
 }
 
-static bool prepare_tls(struct upstream_binding *b, struct weir_upstream *u, const struct upstream_conf *conf, const struct scope *scope,
+static bool prepare_tls(struct upstream_binding *b, struct weir_upstream *u, const struct upstream_conf *conf,
+                        const struct scope *scope,
                         struct place place)
 {
-    struct weir_transport_wish wish = { .server_name = conf->tls_server_name, .ca_file = conf->tls_ca, .verify = conf->tls_verify };
+    struct weir_transport_wish wish = { .server_name = conf->tls_server_name, .ca_file = conf->tls_ca,
+                                        .verify = conf->tls_verify };
 
     if (!b->tls || !b->tls_mod) {
         diag_error(b->binder->diags, place, S("module tls; is missing"), "https needs a module that speaks TLS");
@@ -159,17 +170,19 @@ static bool prepare_tls(struct upstream_binding *b, struct weir_upstream *u, con
     if (!wish.server_name.n)
         wish.server_name = name_to_verify(b->binder->arena, u);
     if (!wish.server_name.n && wish.verify) {
-        diag_error(b->binder->diags, place, S("tls_server_name NAME;"), "upstream %.*s: no name to verify the certificate against",
+        diag_error(b->binder->diags, place, S("tls_server_name NAME;"),
+                   "upstream %.*s: no name to verify the certificate against",
                    STR_ARG(u->name));
         return false;
     }
-    struct weir_conf handle = { .binder = b->binder, .scope = (struct scope *)(uintptr_t)scope, .owner = &b->tls_mod->owner };
+    struct weir_conf handle = { .binder = b->binder, .scope = (struct scope *)(uintptr_t)scope,
+                               .owner = &b->tls_mod->owner };
     u->tls = b->tls;
     u->tls_prepared = b->tls->prepare(&handle, &wish);
     return u->tls_prepared != NULL;
 }
 
-/* -- both ways to an upstream ------------------------------------------------------------------------------------------------- */
+/* -- both ways to an upstream -------------------------------------------------------------------------------------- */
 
 static const struct weir_balancer *balancer_find(const struct order *order, str name)
 {
@@ -231,7 +244,8 @@ static bool add_servers(struct upstream_binding *b, struct weir_upstream *u, con
         server->down = from->down;
         const char *why = server_address(b->binder->arena, server, from->address, conf->tls ? 443 : 80);
         if (why) {
-            diag_error(b->binder->diags, place_of(&from->place), STR_NONE, "server \"%.*s\": %s", STR_ARG(from->address), why);
+            diag_error(b->binder->diags, place_of(&from->place), STR_NONE, "server \"%.*s\": %s",
+                       STR_ARG(from->address), why);
             fine = false;
         }
     }
@@ -240,7 +254,8 @@ static bool add_servers(struct upstream_binding *b, struct weir_upstream *u, con
 
 static bool set_keys(struct upstream_binding *b, struct weir_upstream *u, const struct upstream_conf *conf)
 {
-    str identity = arena_printf(b->binder->arena, "%.*s %d %.*s", STR_ARG(conf->tls_server_name), conf->tls_verify, STR_ARG(conf->tls_ca));
+    str identity = arena_printf(b->binder->arena, "%.*s %d %.*s", STR_ARG(conf->tls_server_name), conf->tls_verify,
+                                STR_ARG(conf->tls_ca));
 
     for (uint32_t i = 0; i < u->server_count; i++) {
         u->servers[i].key = server_key(b, &u->servers[i], u, identity);
@@ -287,7 +302,8 @@ struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, co
     return set_keys(b, u, conf) ? u : NULL;
 }
 
-struct weir_upstream *upstream_of_url(struct upstream_binding *b, str text, struct place place, const struct scope *scope)
+struct weir_upstream *upstream_of_url(struct upstream_binding *b, str text, struct place place,
+                                      const struct scope *scope)
 {
     struct weir_upstream *u = strmap_find(&b->by_name, text);
     struct upstream_conf conf = { .keepalive = 64, .keepalive_timeout = 60000, .tls_verify = true };
@@ -297,7 +313,8 @@ struct weir_upstream *upstream_of_url(struct upstream_binding *b, str text, stru
         return u;
     const char *why = url_parse(text, b->binder->arena, &url);
     if (why) {
-        diag_error(b->binder->diags, place, S("an upstream's name, http://HOST[:PORT][/PATH], https://... or unix:PATH"), "\"%.*s\": %s",
+        diag_error(b->binder->diags, place,
+                   S("an upstream's name, http://HOST[:PORT][/PATH], https://... or unix:PATH"), "\"%.*s\": %s",
                    STR_ARG(text), why);
         return NULL;
     }
@@ -307,7 +324,8 @@ struct weir_upstream *upstream_of_url(struct upstream_binding *b, str text, stru
     struct server *server = &u->servers[u->server_count++];
     bool is_v6 = str_find(url.host, ':') < url.host.n;
     str address = url.is_unix ? arena_printf(b->binder->arena, "unix:%.*s", STR_ARG(url.host))
-                              : arena_printf(b->binder->arena, is_v6 ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(url.host), url.port);
+                              : arena_printf(b->binder->arena, is_v6 ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(url.host),
+                                             url.port);
     why = server_address(b->binder->arena, server, address, url.port);
     if (why) {
         diag_error(b->binder->diags, place, STR_NONE, "\"%.*s\": %s", STR_ARG(text), why);
@@ -328,7 +346,7 @@ struct weir_upstream *upstream_find(const struct upstream_binding *b, str name)
     return strmap_find(&b->by_name, name);
 }
 
-/* -- the end ------------------------------------------------------------------------------------------------------------------- */
+/* -- the end ------------------------------------------------------------------------------------------------------- */
 
 void upstreams_leave(struct weir_upstream *all)
 {

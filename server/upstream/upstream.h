@@ -67,7 +67,8 @@ extern const struct weir_module round_robin_module;
 extern const struct weir_module proxy_module;    /* `proxy` */
 
 struct weir_upstream *upstream_of_block(struct upstream_binding *binding, str name, const struct scope *scope);
-struct weir_upstream *upstream_of_url(struct upstream_binding *binding, str url, struct place place, const struct scope *scope);
+struct weir_upstream *upstream_of_url(struct upstream_binding *binding, str url, struct place place,
+                                      const struct scope *scope);
 struct weir_upstream *upstream_find(const struct upstream_binding *binding, str name);
 void upstreams_leave(struct weir_upstream *all); /* a worker, when it lets go of their snapshot (snapshot->leave) */
 void upstreams_drop(struct weir_upstream *all);  /* main, when their snapshot goes */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* abi.h: the words every part of the module contract is spelt in.
  *
- * Shape:   frozen small values (strings, spans, tables), opaque handles and fixed-width integers. Nothing else crosses the line
- *          between weir and a module: no open-ended enum, no bit-field, no libevent, OpenSSL or libc type of varying size.
- * Growth:  ABI major must be equal, the module's minor must not be above the host's. Structs and tables grow only at their
- *          end; a zero always means "as before"; arrays are strided, so their elements may grow too. */
+ * Shape:   frozen small values (strings, spans, tables), opaque handles and fixed-width integers. Nothing else crosses
+ *          the line between weir and a module: no open-ended enum, no bit-field, no libevent, OpenSSL or libc type of
+ *          varying size.
+ * Growth:  ABI major must be equal, the module's minor must not be above the host's. Structs and tables grow only at
+ *          their end; a zero always means "as before"; arrays are strided, so their elements may grow too. */
 #ifndef WEIR_ABI_H
 #define WEIR_ABI_H
 
@@ -16,7 +17,8 @@
 #define WEIR_ABI_MAJOR 0u
 #define WEIR_ABI_MINOR 1u /* the newest minor these headers describe */
 
-/* Define WEIR_TARGET to the oldest minor that shall load this module: newer calls then do not exist for the compiler. */
+/* Define WEIR_TARGET to the oldest minor that shall load this module: newer calls then do not exist for the
+ * compiler. */
 #ifndef WEIR_TARGET
 #define WEIR_TARGET WEIR_ABI_MINOR
 #endif
@@ -24,7 +26,8 @@
 #error "WEIR_TARGET is newer than these headers"
 #endif
 
-/* Bytes that somebody else owns. Not terminated by a NUL unless the function that returns it says so. p may be NULL when n is 0. */
+/* Bytes that somebody else owns. Not terminated by a NUL unless the function that returns it says so. p may be NULL
+ * when n is 0. */
 typedef struct weir_str {
     const char *p;
     size_t n;
@@ -52,7 +55,8 @@ typedef int32_t weir_verdict;
 #define WEIR_SKIP 1      /* leave out the rest of this stage; in AUTH: this request is satisfied */
 #define WEIR_REPLY 2     /* the reply is set: jump to RSP_HEAD */
 #define WEIR_SUSPEND 3   /* wait for the token that weir_suspend() returned */
-#define WEIR_WAIT_BODY 4 /* hold the head, feed my bytes hook up to the limit named with weir_want_body(), then ask me again */
+/* hold the head, feed my bytes hook up to the limit named with weir_want_body(), then ask me again */
+#define WEIR_WAIT_BODY 4
 #define WEIR_REROUTE 5   /* the target was changed: choose site and route again (at most 8 times) */
 #define WEIR_FAIL 6      /* I could not decide: the hook's policy (open or closed) decides */
 #define WEIR_CLOSE 7     /* close the connection without an answer */

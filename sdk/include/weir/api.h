@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* api.h: the host's functions as a module is handed them. Call them through the inline functions of the other headers, which
- * document them; this table is only their carrier.
+/* api.h: the host's functions as a module is handed them. Call them through the inline functions of the other headers,
+ * which document them; this table is only their carrier.
  *
  * Growth:  entries are only ever appended; `size` tells how far a host's table reaches. */
 #ifndef WEIR_API_H
@@ -105,7 +105,8 @@ struct weir_api {
     int (*dict_remove)(weir_dict *d, weir_str key);
     int (*dict_add)(weir_dict *d, weir_str key, int64_t by, uint64_t window, uint64_t *sum);
     int (*dict_compare_and_set)(weir_dict *d, weir_str key, uint64_t expect, uint64_t value, uint64_t ttl);
-    int (*dict_take)(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, uint64_t cost, uint64_t *wait_us);
+    int (*dict_take)(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, uint64_t cost,
+                     uint64_t *wait_us);
     void (*count)(weir_req *r, uint32_t metric, int64_t by);
     void (*mod_count)(weir_mod *mod, uint32_t metric, int64_t by);
     int (*service_publish)(weir_mod *mod, const char *name, uint32_t version, const void *table);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* conf.h: directives: what a module's configuration looks like, said once in a table.
  *
- * Shape:   a directive is a name and its arguments; each argument says its type and where its value goes. Without record_size the
- *          arguments fill fields of the module's own conf struct; with it, each statement adds one record to a list in conf.
- *          From the table come parsing, defaults, inheritance, error messages, the manual and `weir modules`.
- * Merging: an inner scope starts as a copy of the outer scope's merged struct; its statements then replace scalars, name by name,
- *          and add records to lists. A scope without a statement of the module shares the outer scope's struct.
- *          `NAME clear;` puts the default back (lists: empties them) before the scope's own statements.
+ * Shape:   a directive is a name and its arguments; each argument says its type and where its value goes. Without
+ *          record_size the arguments fill fields of the module's own conf struct; with it, each statement adds one
+ *          record to a list in conf. From the table come parsing, defaults, inheritance, error messages, the manual and
+ *          `weir modules`.
+ * Merging: an inner scope starts as a copy of the outer scope's merged struct; its statements then replace scalars,
+ *          name by name, and add records to lists. A scope without a statement of the module shares the outer scope's
+ *          struct. `NAME clear;` puts the default back (lists: empties them) before the scope's own statements.
  * Owner:   everything that is stored in a conf struct lives as long as its snapshot and is constant after check().
  * Thread:  the thread that binds; never a worker.
  * Errors:  report with weir_conf_error() and return -1; binding goes on, so that a user sees all mistakes at once. */
@@ -33,7 +34,8 @@
 #define WEIR_TYPE_STR 7u       /* weir_str, NUL behind it */
 #define WEIR_TYPE_TEMPLATE 8u  /* weir_tmpl *: text with $name or ${name} */
 #define WEIR_TYPE_CIDR 9u      /* struct weir_cidr: address or network; `all` is ::/0 */
-#define WEIR_TYPE_PATH 10u     /* weir_str, absolute: relative ones are taken from the file that names them; NUL behind it */
+/* weir_str, absolute: relative ones are taken from the file that names them; NUL behind it */
+#define WEIR_TYPE_PATH 10u
 #define WEIR_TYPE_UPSTREAM 11u /* weir_upstream *: an upstream's name, http://..., https://... or unix:... */
 #define WEIR_TYPE_PLACE 12u    /* struct weir_place: takes no argument; says where the statement stands */
 
@@ -56,7 +58,8 @@ struct weir_place {
 #define WEIR_ARG_OPTION 1u   /* name=value, in any order */
 #define WEIR_ARG_WORD 2u     /* the bare word `name` sets a bool field, in any order */
 #define WEIR_ARG_OPTIONAL 4u /* positional, may be left out */
-#define WEIR_ARG_REST 8u     /* positional, all remaining ones: the field is a weir_table of the type; at least one unless OPTIONAL */
+/* positional, all remaining ones: the field is a weir_table of the type; at least one unless OPTIONAL */
+#define WEIR_ARG_REST 8u
 #define WEIR_ARG_LIST 16u    /* OPTION whose value is a comma separated list: the field is a weir_table of the type */
 #define WEIR_ARG_REQUIRED 32u /* an OPTION that must be given */
 
@@ -87,7 +90,8 @@ struct weir_directive {
     weir_table args;      /* of struct weir_arg */
     uint32_t tag;         /* the module's own, for set() */
     uint32_t flags;       /* WEIR_DIR_* */
-    /* Called when the statement's arguments are stored; `to` is the conf struct or the new record. May be NULL. 0, or -1 after
+    /* Called when the statement's arguments are stored; `to` is the conf struct or the new record. May be NULL. 0, or
+     * -1 after
      * weir_conf_error(). */
     int (*set)(weir_conf *conf, const struct weir_directive *directive, void *to);
 };
@@ -99,16 +103,19 @@ struct weir_directive {
     WEIR_DIR_BOUND(Struct, Field, Type, Name, Scopes, Default, 0, 0, Doc)
 #define WEIR_DIR_BOUND(Struct, Field, Type, Name, Scopes, Default, Min, Max, Doc) \
     { .name = (Name), .doc = (Doc), .scopes = (Scopes), \
-      .args = { (const struct weir_arg[]){ { .name = "VALUE", .type = WEIR_TYPE_##Type, .fallback = (Default), .min = (Min), .max = (Max), \
+      .args = { (const struct weir_arg[]){ { .name = "VALUE", .type = WEIR_TYPE_##Type, .fallback = (Default), \
+                .min = (Min), .max = (Max), \
                 .offset = WEIR_FIELD(Struct, Field, WEIR_C_##Type) } }, 1, sizeof(struct weir_arg) } }
 #define WEIR_DIR_ENUM(Struct, Field, Name, Scopes, Choices, Default, Doc) \
     { .name = (Name), .doc = (Doc), .scopes = (Scopes), \
-      .args = { (const struct weir_arg[]){ { .name = "VALUE", .type = WEIR_TYPE_ENUM, .choices = (Choices), .fallback = (Default), \
+      .args = { (const struct weir_arg[]){ { .name = "VALUE", .type = WEIR_TYPE_ENUM, .choices = (Choices), \
+                .fallback = (Default), \
                 .offset = WEIR_FIELD(Struct, Field, WEIR_C_ENUM) } }, 1, sizeof(struct weir_arg) } }
 
 /* The offset of a field, refused by the compiler when its type is not the one named. */
 #define WEIR_FIELD(Struct, Field, CType) \
-    (uint32_t)(offsetof(Struct, Field) + 0 * sizeof(char[_Generic(&((Struct *)0)->Field, CType *: 1, const CType *: 1, default: -1)]))
+    (uint32_t)(offsetof(Struct, Field) + 0 * sizeof(char[WEIR_HAS_TYPE(Struct, Field, CType)]))
+#define WEIR_HAS_TYPE(Struct, Field, CType) _Generic(&((Struct *)0)->Field, CType *: 1, const CType *: 1, default: -1)
 #define WEIR_C_FLAG bool
 #define WEIR_C_UINT uint64_t
 #define WEIR_C_SIZE uint64_t

@@ -6,7 +6,8 @@
 
 #include <weir/api.h>
 
-/* Reports a mistake at the statement being stored (in set()) or at the module's first statement in the scope. Always -1. */
+/* Reports a mistake at the statement being stored (in set()) or at the module's first statement in the scope. Always
+ * -1. */
 __attribute__((format(printf, 2, 3))) static inline int weir_conf_error(weir_conf *c, const char *fmt, ...)
 {
     va_list ap;
@@ -65,13 +66,15 @@ static inline weir_table weir_conf_site_names(weir_conf *c)
     return weir_api_->conf_site_names(c);
 }
 
-/* A whole file (at most 16 MiB), with a NUL behind it, read with the starter's privileges. 0, or -1 after an error was reported. */
+/* A whole file (at most 16 MiB), with a NUL behind it, read with the starter's privileges. 0, or -1 after an error was
+ * reported. */
 static inline int weir_conf_read_file(weir_conf *c, weir_str path, weir_str *content)
 {
     return weir_api_->conf_read_file(c, path, content);
 }
 
-/* The path of a file or folder of the module's own under state_dir/MODULE/ (the folder is made, except in a rehearsal). */
+/* The path of a file or folder of the module's own under state_dir/MODULE/ (the folder is made, except in a
+ * rehearsal). */
 static inline weir_str weir_conf_state_path(weir_conf *c, weir_str name)
 {
     return weir_api_->conf_state_path(c, name);
@@ -83,7 +86,8 @@ static inline weir_tmpl *weir_conf_template(weir_conf *c, weir_str text)
     return weir_api_->conf_template(c, text);
 }
 
-/* What a template without variables evaluates to. 0 and *text (as long as the template lives), or -1: it has variables. */
+/* What a template without variables evaluates to. 0 and *text (as long as the template lives), or -1: it has
+ * variables. */
 static inline int weir_tmpl_constant(const weir_tmpl *tmpl, weir_str *text)
 {
     return weir_api_->tmpl_constant(tmpl, text);
@@ -101,8 +105,9 @@ static inline void weir_conf_skip_hook(weir_conf *c, uint32_t index)
     weir_api_->conf_skip_hook(c, index);
 }
 
-/* A place that lines are written to. target: a path, "stdout", "stderr" or "syslog". The same target named in several scopes is one sink,
- * with the options of the first. Reopened on SIGUSR1, flushed once a second, on reopen and on stop. */
+/* A place that lines are written to. target: a path, "stdout", "stderr" or "syslog". The same target named in several
+ * scopes is one sink, with the options of the first. Reopened on SIGUSR1, flushed once a second, on reopen and on
+ * stop. */
 struct weir_sink_options {
     uint64_t rotate; /* bytes after which the file is renamed to PATH.1 and a new one begun; 0: never */
     uint64_t keep;   /* how many renamed files stay */
@@ -113,7 +118,8 @@ static inline weir_sink *weir_conf_sink(weir_conf *c, weir_str target, const str
     return weir_api_->conf_sink(c, target, options);
 }
 
-/* Appends one line (its newline included) from the calling worker; lines never mix or break. 0, or -1: lost, and counted. */
+/* Appends one line (its newline included) from the calling worker; lines never mix or break. 0, or -1: lost, and
+ * counted. */
 static inline int weir_sink_write(weir_sink *sink, weir_str line)
 {
     return weir_api_->sink_write(sink, line);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* conn.h: client connections and transports (what stands between the socket and HTTP, as TLS does).
  *
- * Thread:  every call comes on the worker that owns the connection, but prepare/release, which come where configuration is bound.
+ * Thread:  every call comes on the worker that owns the connection, but prepare/release, which come where configuration
+ *          is bound.
  * Owner:   the core closes the descriptor, after close(). */
 #ifndef WEIR_CONN_H
 #define WEIR_CONN_H
@@ -29,19 +30,20 @@ struct weir_transport {
     uint32_t reserved;
     const char *name; /* as in `listen 443 tls` */
 
-    /* Server role: a new state for a connection on fd, or NULL (then the connection is closed). The configuration of a site is asked for
-     * with weir_conn_site_conf() once its name is known. */
+    /* Server role: a new state for a connection on fd, or NULL (then the connection is closed). The configuration of a
+     * site is asked for with weir_conn_site_conf() once its name is known. */
     void *(*accept)(weir_conn *conn, int fd);
 
-    /* Client role. prepare: once per distinct wish and snapshot; NULL after weir_conf_error(). open: a connection made from it; key is
-     * equal for connections to the same server, so that sessions can be resumed. */
+    /* Client role. prepare: once per distinct wish and snapshot; NULL after weir_conf_error(). open: a connection made
+     * from it; key is equal for connections to the same server, so that sessions can be resumed. */
     void *(*prepare)(weir_conf *conf, const struct weir_transport_wish *wish);
     void (*release)(void *prepared);
     void *(*open)(void *prepared, int fd);
 
     /* Both roles. 1 when done, or WEIR_IO_*. */
     int (*handshake)(void *state, weir_str *why);
-    /* Bytes, or WEIR_IO_*. Fewer bytes than there was room for mean that the socket is drained, or pending() tells of more. */
+    /* Bytes, or WEIR_IO_*. Fewer bytes than there was room for mean that the socket is drained, or pending() tells of
+     * more. */
     int64_t (*readv)(void *state, const weir_span *to, uint32_t count);
     int64_t (*writev)(void *state, const weir_str *from, uint32_t count); /* bytes, or WEIR_IO_* */
     int (*shutdown)(void *state);  /* tells the peer that no more comes: 1 or WEIR_IO_* */

@@ -5,15 +5,17 @@
 
 #include <weir/api.h>
 
-/* The module's merged configuration of the site that carries this name on the connection's listener: exact, longest wildcard, `_`.
- * An empty name (no SNI): the site `_`, else the only site there that offers TLS. NULL when there is none: refuse the handshake.
- * Valid while the calling function runs (and in the transport's calls until the handshake is done). */
+/* The module's merged configuration of the site that carries this name on the connection's listener: exact, longest
+ * wildcard, `_`. An empty name (no SNI): the site `_`, else the only site there that offers TLS. NULL when there is
+ * none: refuse the handshake. Valid while the calling function runs (and in the transport's calls until the handshake
+ * is done). */
 static inline const void *weir_conn_site_conf(weir_conn *c, weir_mod *mod, weir_str server_name)
 {
     return weir_api_->conn_site_conf(c, mod, server_name);
 }
 
-/* The conn_ctx_size bytes of the module; NULL without memory, or when the module was loaded after the connection came. */
+/* The conn_ctx_size bytes of the module; NULL without memory, or when the module was loaded after the connection
+ * came. */
 static inline void *weir_conn_ctx(weir_conn *c, weir_mod *mod) { return weir_api_->conn_ctx(c, mod); }
 
 /* The state that this transport keeps for the connection, or NULL when the connection does not use it. */
@@ -29,7 +31,8 @@ static inline void weir_conn_address(weir_conn *c, uint32_t which, uint8_t out[1
     weir_api_->conn_address(c, which, out, port);
 }
 
-/* PREFACE: the bytes that have come and are not yet read. Return WEIR_WAIT_BODY to be called again when there are more. */
+/* PREFACE: the bytes that have come and are not yet read. Return WEIR_WAIT_BODY to be called again when there are
+ *          more. */
 static inline weir_str weir_conn_peek(weir_conn *c) { return weir_api_->conn_peek(c); }
 
 /* For ACCEPT and PREFACE hooks (return WEIR_SUSPEND) and for a transport's handshake (answer WEIR_IO_SUSPEND). */

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* event.h: waiting without holding up a worker: suspension, timers, jobs. Each is bound to its owner and cancelled with it. */
+/* event.h: waiting without holding up a worker: suspension, timers, jobs. Each is bound to its owner and cancelled with
+ * it. */
 #ifndef WEIR_EVENT_H
 #define WEIR_EVENT_H
 
 #include <weir/api.h>
 
-/* Before `return WEIR_SUSPEND`. The timeout (milliseconds, 1 to 1 hour) is mandatory; when it ends first, on_timeout stands for the call. */
+/* Before `return WEIR_SUSPEND`. The timeout (milliseconds, 1 to 1 hour) is mandatory; when it ends first, on_timeout
+ * stands for the call. */
 static inline weir_token weir_suspend(weir_req *r, uint64_t ms, weir_verdict on_timeout)
 {
     return weir_api_->suspend(r, ms, on_timeout);
 }
 
-/* Any thread, once; for a request that is gone it does nothing; before the hook has returned it is remembered. The verdict stands for
- * the suspended call, which is not made again; NEXT, SKIP, REPLY, REROUTE, FAIL and CLOSE make sense. */
+/* Any thread, once; for a request that is gone it does nothing; before the hook has returned it is remembered. The
+ * verdict stands for the suspended call, which is not made again; NEXT, SKIP, REPLY, REROUTE, FAIL and CLOSE make
+ * sense. */
 static inline void weir_resume(weir_token token, weir_verdict verdict) { weir_api_->resume(token, verdict); }
 
 /* fn(r, arg) once, after ms, unless cancelled or the request ends first. NULL without memory. */
@@ -27,8 +30,9 @@ static inline weir_timer *weir_thread_timer(weir_mod *mod, uint64_t ms, void (*f
 }
 static inline void weir_timer_cancel(weir_timer *timer) { weir_api_->timer_cancel(timer); }
 
-/* Blocking work: work(arg) on the job pool; then done(r, arg) on the request's worker if the request still lives; drop(arg) at last, in
- * every case, on either thread. arg must own what work touches. 0, or -1: not started (nothing is called). */
+/* Blocking work: work(arg) on the job pool; then done(r, arg) on the request's worker if the request still lives;
+ * drop(arg) at last, in every case, on either thread. arg must own what work touches. 0, or -1: not started (nothing is
+ * called). */
 struct weir_job_calls {
     void (*work)(void *arg);
     void (*done)(weir_req *r, void *arg);

@@ -11,7 +11,7 @@
 
 #include <weir/api.h>
 
-/* -- memory that ends with the request ------------------------------------------------------------------------------- */
+/* -- memory that ends with the request ----------------------------------------------------------------------------- */
 
 static inline void *weir_alloc(weir_req *r, size_t n) /* zeroed; NULL beyond the request's cap */
 {
@@ -33,7 +33,7 @@ static inline bool weir_on_end(weir_req *r, void (*fn)(void *), void *arg)
     return weir_api_->req_on_end(r, fn, arg);
 }
 
-/* -- parts of the request ------------------------------------------------------------------------------------------- */
+/* -- parts of the request ------------------------------------------------------------------------------------------ */
 
 #define WEIR_PART_METHOD 0u
 #define WEIR_PART_PATH 1u   /* normal form, as routed and forwarded */
@@ -59,15 +59,21 @@ static inline int weir_set_part(weir_req *r, uint32_t part, weir_str value)
     return weir_api_->req_set_part(r, part, value);
 }
 
-/* -- fields --------------------------------------------------------------------------------------------------------- */
+/* -- fields -------------------------------------------------------------------------------------------------------- */
 
 #define WEIR_OF_REQUEST 0u
 #define WEIR_OF_RESPONSE 1u
 #define WEIR_OF_UPSTREAM 2u /* the head that goes upstream; only at UP_HEAD */
 
 /* The first field of that name; {NULL, 0} when there is none. */
-static inline weir_str weir_req_get(weir_req *r, weir_str name) { return weir_api_->field_get(r, WEIR_OF_REQUEST, name); }
-static inline weir_str weir_rsp_get(weir_req *r, weir_str name) { return weir_api_->field_get(r, WEIR_OF_RESPONSE, name); }
+static inline weir_str weir_req_get(weir_req *r, weir_str name)
+{
+    return weir_api_->field_get(r, WEIR_OF_REQUEST, name);
+}
+static inline weir_str weir_rsp_get(weir_req *r, weir_str name)
+{
+    return weir_api_->field_get(r, WEIR_OF_RESPONSE, name);
+}
 
 /* Walks all fields in order: start with *cursor = 0; false at the end. The list must not be changed meanwhile. */
 static inline bool weir_field_next(weir_req *r, uint32_t where, uint32_t *cursor, weir_str *name, weir_str *value)
@@ -88,18 +94,32 @@ static inline uint32_t weir_field_remove(weir_req *r, uint32_t where, weir_str n
 {
     return weir_api_->field_remove(r, where, name);
 }
-static inline int weir_req_set(weir_req *r, weir_str name, weir_str value) { return weir_field_set(r, WEIR_OF_REQUEST, name, value); }
-static inline int weir_rsp_set(weir_req *r, weir_str name, weir_str value) { return weir_field_set(r, WEIR_OF_RESPONSE, name, value); }
+static inline int weir_req_set(weir_req *r, weir_str name, weir_str value)
+{
+    return weir_field_set(r, WEIR_OF_REQUEST, name, value);
+}
+static inline int weir_rsp_set(weir_req *r, weir_str name, weir_str value)
+{
+    return weir_field_set(r, WEIR_OF_RESPONSE, name, value);
+}
 
-/* -- the response --------------------------------------------------------------------------------------------------- */
+/* -- the response -------------------------------------------------------------------------------------------------- */
 
 static inline uint32_t weir_status(weir_req *r) { return weir_api_->rsp_status(r); } /* 0 before there is one */
-static inline int weir_set_status(weir_req *r, uint32_t status) { return weir_api_->rsp_set_status(r, status); } /* at RSP_HEAD */
+/* at RSP_HEAD */
+static inline int weir_set_status(weir_req *r, uint32_t status)
+{
+    return weir_api_->rsp_set_status(r, status);
+}
 
-/* Answers by itself: return what these return. Fields set on the response before are kept. reply: text/plain unless Content-Type is set;
- * 200..599. refuse: an error page of weir's (error_page applies), the reason goes to the log as $refuse_reason; NUL-terminated, static.
+/* Answers by itself: return what these return. Fields set on the response before are kept. reply: text/plain unless
+ * Content-Type is set; 200..599. refuse: an error page of weir's (error_page applies), the reason goes to the log as
+ * $refuse_reason; NUL-terminated, static.
  * redirect: 301, 302, 303, 307 or 308. fail: notes the reason; the hook's policy decides. */
-static inline weir_verdict weir_reply(weir_req *r, uint32_t status, weir_str body) { return weir_api_->reply(r, status, body); }
+static inline weir_verdict weir_reply(weir_req *r, uint32_t status, weir_str body)
+{
+    return weir_api_->reply(r, status, body);
+}
 static inline weir_verdict weir_refuse(weir_req *r, uint32_t status, const char *reason)
 {
     return weir_api_->refuse(r, status, reason);
@@ -127,10 +147,17 @@ __attribute__((format(printf, 2, 3))) static inline weir_verdict weir_fail(weir_
 #define WEIR_NUM_RSP_LENGTH 5u     /* Content-Length of the response as it stands; UINT64_MAX: not known */
 static inline uint64_t weir_number(weir_req *r, uint32_t which) { return weir_api_->req_number(r, which); }
 
-static inline void weir_client_address(weir_req *r, uint8_t out[16]) { weir_api_->client_address(r, out); } /* v4-mapped */
+/* v4-mapped */
+static inline void weir_client_address(weir_req *r, uint8_t out[16])
+{
+    weir_api_->client_address(r, out);
+}
 static inline weir_str weir_eval(weir_req *r, const weir_tmpl *tmpl) { return weir_api_->eval(r, tmpl); }
 /* The value of a variable by name; 0, or -1: unknown or without a value. Templates are faster. */
-static inline int weir_variable(weir_req *r, weir_str name, weir_str *value) { return weir_api_->variable(r, name, value); }
+static inline int weir_variable(weir_req *r, weir_str name, weir_str *value)
+{
+    return weir_api_->variable(r, name, value);
+}
 static inline bool weir_is_dry(weir_req *r) { return weir_api_->is_dry(r); }
 static inline void *weir_req_ctx(weir_req *r, weir_mod *mod) { return weir_api_->req_ctx(r, mod); }
 static inline const void *weir_req_conf(weir_req *r, weir_mod *mod) { return weir_api_->req_conf(r, mod); }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* log.h: lines in weir's error log. Control characters are escaped; a line per call; object, fact, reason, no full stop.
+/* log.h: lines in weir's error log. Control characters are escaped; a line per call; object, fact, reason, no full
+ * stop.
  * Thread:  any; weir_req_log: the request's worker (it puts the request's id into the line). */
 #ifndef WEIR_LOG_H
 #define WEIR_LOG_H

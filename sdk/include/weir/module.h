@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* module.h: the one symbol a module exports, and the hooks it lists.
  *
- * Shape:   WEIR_MODULE(name, .version = ..., .hooks = WEIR_TABLE(hooks), ...) defines the constant descriptor `weir_module`.
- * Thread:  load: the main thread, before workers start (and in `weir check`, which has none); thread_up/thread_down: each worker;
- *          check, drop: the thread that binds or frees a snapshot; hooks: the worker that owns the connection.
+ * Shape:   WEIR_MODULE(name, .version = ..., .hooks = WEIR_TABLE(hooks), ...) defines the constant descriptor
+ *          `weir_module`.
+ * Thread:  load: the main thread, before workers start (and in `weir check`, which has none); thread_up/thread_down:
+ *          each worker; check, drop: the thread that binds or frees a snapshot; hooks: the worker that owns the
+ *          connection.
  * Life:    a module is loaded once per process and never unloaded. */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -39,8 +41,10 @@
 /* Flags of a hook. */
 #define WEIR_FAIL_OPEN 1u       /* on failure the request goes on without this hook; without it, failure answers 503 */
 #define WEIR_EXCLUSIVE 2u       /* no other hook may stand at this stage */
-#define WEIR_CHANGES_LENGTH 4u  /* bytes: the core drops Content-Length and ranges and weakens the ETag when it is engaged */
-#define WEIR_DRY_OK 8u          /* req: may be run to see its verdict; looks at weir_is_dry() before it counts or waits */
+/* bytes: the core drops Content-Length and ranges and weakens the ETag when it is engaged */
+#define WEIR_CHANGES_LENGTH 4u
+/* req: may be run to see its verdict; looks at weir_is_dry() before it counts or waits */
+#define WEIR_DRY_OK 8u
 #define WEIR_ENGAGED 16u        /* bytes: engaged in every request of an active scope, without weir_engage() */
 #define WEIR_DECIDES 32u        /* req: may refuse; takes part in `enforce off` */
 
@@ -59,7 +63,8 @@ struct weir_hook {
     uint32_t reserved;
     const char *name;     /* for `weir pipeline`; NULL: the module's name */
     const char *provides; /* capability names, comma separated, as in "client-addr" */
-    const char *after;    /* capabilities that must have been provided earlier in the stage (when anybody provides them) */
+    /* capabilities that must have been provided earlier in the stage (when anybody provides them) */
+    const char *after;
     const char *before;
     /* exactly one of these */
     weir_conn_fn conn;
@@ -74,8 +79,8 @@ struct weir_variable {
     const char *doc;
     uint32_t flags;    /* WEIR_VAR_* */
     uint32_t reserved;
-    /* 0 and *value filled (valid as long as the request), or -1: no value. rest is what follows the name of a prefix variable.
-     * conf and ctx are the module's own for this request. */
+    /* 0 and *value filled (valid as long as the request), or -1: no value. rest is what follows the name of a prefix
+     * variable. conf and ctx are the module's own for this request. */
     int (*get)(weir_req *r, const void *conf, void *ctx, weir_str rest, weir_str *value);
 };
 #define WEIR_VAR_PREFIX 1u   /* the name is a beginning: `geo_` serves `$geo_anything` */
@@ -123,7 +128,8 @@ __attribute__((visibility("hidden"))) extern const struct weir_api *weir_api_;
 #define WEIR_MODULE(Name, ...) \
     const struct weir_api *weir_api_; \
     __attribute__((visibility("default"))) extern const struct weir_module weir_module; \
-    const struct weir_module weir_module = { .magic = WEIR_ABI_MAGIC, .abi_major = WEIR_ABI_MAJOR, .abi_minor = WEIR_TARGET, \
+    const struct weir_module weir_module = { .magic = WEIR_ABI_MAGIC, .abi_major = WEIR_ABI_MAJOR, \
+        .abi_minor = WEIR_TARGET, \
         .size = sizeof(struct weir_module), .name = #Name, .api = &weir_api_, __VA_ARGS__ }
 
 #endif

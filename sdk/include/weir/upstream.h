@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* upstream.h: balancers: which server of an upstream gets a request.
  *
- * Shape:   a balancer is a name for `balance NAME ARG...;`, its own arguments and three calls. Servers stand in a strided table in the
- *          order of the configuration; one with WEIR_SERVER_USABLE may be picked.
+ * Shape:   a balancer is a name for `balance NAME ARG...;`, its own arguments and three calls. Servers stand in a
+ *          strided table in the order of the configuration; one with WEIR_SERVER_USABLE may be picked.
  * Thread:  state is per worker and upstream: no call needs a lock.
  * Errors:  pick answers -1 when it has none to give; the request then gets 503. */
 #ifndef WEIR_UPSTREAM_H
@@ -31,9 +31,11 @@ struct weir_balancer {
     uint32_t conf_size;  /* struct that args fill */
     uint32_t state_size; /* per worker and upstream, zeroed */
     weir_table args;     /* of struct weir_arg: what stands behind the name in `balance` */
-    int (*up)(void *state, const void *conf, uint32_t servers);  /* servers: how many; also after a change of them; may be NULL */
+    /* servers: how many; also after a change of them; may be NULL */
+    int (*up)(void *state, const void *conf, uint32_t servers);
     int32_t (*pick)(void *state, const void *conf, weir_req *r, const weir_table *servers); /* index, or -1 */
-    void (*done)(void *state, const void *conf, uint32_t server, uint32_t outcome, uint64_t microseconds); /* may be NULL */
+    /* may be NULL */
+    void (*done)(void *state, const void *conf, uint32_t server, uint32_t outcome, uint64_t microseconds);
     void (*down)(void *state, const void *conf); /* state is about to go; may be NULL */
 };
 
