@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """docs/writing-a-module.md, done as it says: its code built with its own commands, loaded, and asked.
 
-Blocks of the page are told by what stands behind their opening fence: `c FILE` (blocks of one file are joined), `sh build
-MODULE` (a command line), `weir FILE` (a configuration), `console FILE` (a session with the server that FILE configures:
-"$ command", then exactly what it prints; in its folder, and with a port of this test for 8080)."""
+Blocks of the page are told by what stands behind their opening fence: `c FILE` (blocks of one file are joined),
+`sh build MODULE` (a command line), `weir FILE` (a configuration), `console FILE` (a session with the server that FILE
+configures: "$ command", then exactly what it prints; in its folder, and with a port of this test for 8080)."""
 
 import os
 import pathlib
@@ -43,8 +43,8 @@ def test_every_code_block_of_the_page_is_used():
 
 
 def shell(command, folder, env=None):
-    return subprocess.run(["sh", "-c", command], cwd=folder, env=dict(os.environ, **(env or {})), stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=120)
+    return subprocess.run(["sh", "-c", command], cwd=folder, env=dict(os.environ, **(env or {})),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,8 @@ def modules(session_folder, pkg_config_path):
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_modules_export_one_symbol_and_import_none_of_weir(modules, folder, name):
     (folder / f"{name}.so").write_bytes(modules[f"{name}.so"])
-    done = subprocess.run([need("nm"), "-D", folder / f"{name}.so"], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([need("nm"), "-D", folder / f"{name}.so"], capture_output=True, text=True, timeout=60,
+                          check=True)
     symbols = [line.split()[-2:] for line in done.stdout.splitlines()]
     assert [symbol for kind, symbol in symbols if kind not in "Uwv"] == ["weir_module"]
     assert [symbol for kind, symbol in symbols if kind == "U" and "weir" in symbol] == []
@@ -134,7 +135,7 @@ def test_counts_of_tally_outlive_a_reload(modules):
     try:
         weir.start()
         assert [weir.get().status for _ in range(2)] == [200, 429]
-        weir.reload(limit.format(5), modules)
+        weir.reload(limit.format(5))
         assert weir.get().text == "seen 3"
         weir.stop()
     finally:
