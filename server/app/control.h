@@ -2,11 +2,14 @@
 /* control.h: the control socket: HTTP and JSON on a unix socket, for the command line and for curl --unix-socket.
  *
  *     GET  /v1/status        figures of the process and its configuration
+ *     GET  /v1/modules       loaded modules
  *     POST /v1/reload        200 when the new configuration is live, 422 and the errors when it is refused
  *     POST /v1/stop | /v1/drain | /v1/undrain | /v1/reopen
- *     GET  /v1/modules       loaded modules
- * Answers are JSON; with `Accept: text/plain` reload's errors come as text.
- * Limits:  32 connections, 16 KB of head, 64 KB of body, 30 s of silence.
+ *
+ * Shape:   one request a connection. Answers are JSON; with `Accept: text/plain` reload's errors come as text.
+ * Thread:  the main thread.
+ * Limits:  32 connections, 16 KB of head, 64 KB of body (dropped), 30 s of silence; a reload is waited for without
+ *          limit.
  * Trust:   the socket's mode (0600) is the door; requests with an Origin field (a browser's) are refused. */
 #ifndef APP_CONTROL_H
 #define APP_CONTROL_H
@@ -14,6 +17,6 @@
 #include <stdbool.h>
 
 bool control_open(int listening_fd); /* takes it; on the main thread's worker */
-void control_close(void);
+void control_close(void);            /* whoever still waits for an answer gets none */
 
 #endif

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* crash.h: the last words of a dying server, and the watchdog over its workers.
  *
- * Shape:   on a fatal signal the handler notes signal, address and thread in the crumbs that the supervisor shares, and dies of the signal.
- *          The supervisor then reads who was running. The watchdog names a module that has held a worker longer than 50 ms. */
+ * Shape:   on a fatal signal the handler notes signal, address and thread in the crumbs that the supervisor shares, and
+ *          dies of the signal. The supervisor then reads who was running.
+ *          The watchdog names a module that has held a worker longer than 50 ms.
+ * Blame:   the instruction that failed lies in a module's code: blamed. A module was running, but the instruction lies
+ *          elsewhere (libc, the core): suspected. No module was running: the core itself.
+ * Trust:   crash_describe believes nothing that the crumbs say: a broken server may have written anything. */
 #ifndef APP_CRASH_H
 #define APP_CRASH_H
 
@@ -11,10 +15,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void crash_watch(void);               /* installs the handlers (not in sanitized builds: theirs say more) */
-void crash_thread_init(void);         /* each thread: a stack of its own for the handler */
-void crash_note_code(unsigned module, const void *symbol); /* which addresses are this module's code */
-bool watchdog_start(void);            /* a thread of its own */
+void crash_watch(void);       /* installs the handlers (not in sanitized builds: theirs say more) */
+void crash_thread_init(void); /* each worker's thread: a stack of its own for the handler, freed with the thread */
+/* Which addresses are this module's code: those of the object that the symbol lies in. Main thread. */
+void crash_note_code(unsigned module, const void *symbol);
+/* Index + 1 of the module whose code the address lies in, or 0. *offset: from the start of its (or weir's own) object. */
+unsigned crash_find_code(uintptr_t address, uint64_t *offset);
+bool watchdog_start(void); /* a thread of its own */
 void watchdog_stop(void);
 /* For the supervisor: one line about why a server ended, from its wait status and crumbs. */
 void crash_describe(const struct crumbs *crumbs, int wait_status, char *text, size_t n);

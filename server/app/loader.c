@@ -5,6 +5,7 @@
 
 #include "app/builtin.h"
 #include "app/configuration.h"
+#include "app/crash.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -121,6 +122,7 @@ static weir_mod *open_file(str path, const struct stat *st, struct arena *arena,
     if (reason) /* it stays open: load() may have left pointers to it */
         return refuse(arena, why, "%.*s: %s", STR_ARG(path), reason);
     files.at[files.count++] = (struct loaded){ mod, st->st_dev, st->st_ino, st->st_mtim };
+    crash_note_code(mod->index, descriptor);
     return mod;
 }
 
@@ -217,4 +219,36 @@ void loader_know(struct schema *schema, str modules_dir, struct arena *arena)
         if (handle)
             dlclose(handle);
     }
+}
+
+/* -- looked at, not loaded ------------------------------------------------------------------------------------------- */
+
+/* Lazy: a function that nobody has shall be named by `weir module check`, not end its look. */
+bool loader_look(str path, struct arena *arena, struct loader_look *look, str *why)
+{
+    str parts[] = { S("./"), path }; /* without a slash dlopen would search the system's folders */
+    str file = str_find(path, '/') < path.n ? arena_str(arena, path) : arena_concat(arena, parts, 2);
+
+    *look = (struct loader_look){ .handle = file.p ? dlopen(file.p, RTLD_LAZY | RTLD_LOCAL) : NULL };
+    if (!look->handle) {
+        refuse(arena, why, "%s", file.p ? dl_reason(file) : "no memory");
+        return false;
+    }
+    look->descriptor = dlsym(look->handle, "weir_module");
+    if (look->descriptor)
+        return true;
+    refuse(arena, why, "it exports no weir_module");
+    loader_look_end(look);
+    return false;
+}
+
+bool loader_look_finds(const struct loader_look *look, const char *symbol)
+{
+    return dlsym(look->handle, symbol) || dlsym(RTLD_DEFAULT, symbol);
+}
+
+void loader_look_end(struct loader_look *look)
+{
+    dlclose(look->handle);
+    look->handle = NULL;
 }

@@ -7,10 +7,21 @@
 
 #include "config/schema.h"
 
+#include <weir/module.h>
+
 /* What to say when NAME.so is not there: the nearest name in the folder, or what it holds. */
 str loader_hint(str name, str modules_dir, struct arena *arena);
 /* Tells the schema which directives the folder's modules would bring, leaving out those that are in the schema
  * already. */
 void loader_know(struct schema *schema, str modules_dir, struct arena *arena);
+
+/* A module's file opened for a look: load() is not run, and nothing of the descriptor has been checked. False and why. */
+struct loader_look {
+    void *handle;
+    const struct weir_module *descriptor;
+};
+bool loader_look(str path, struct arena *arena, struct loader_look *look, str *why);
+bool loader_look_finds(const struct loader_look *look, const char *symbol); /* in it, its libraries, or the process */
+void loader_look_end(struct loader_look *look);                             /* its strings are gone then */
 
 #endif

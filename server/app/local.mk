@@ -30,3 +30,18 @@ server_libweir_a_SOURCES += \
 	server/app/serve_respond.c \
 	server/app/settings.c server/app/settings.h \
 	server/app/sites.c server/app/sites.h
+# The command line, the control socket, what is said about crashes.
+server_libweir_a_SOURCES += \
+	server/app/cli.c server/app/cli.h \
+	server/app/cli_configuration.c \
+	server/app/cli_module_check.c \
+	server/app/cli_module_new.c \
+	server/app/cli_server.c \
+	server/app/cli_status.c server/app/cli_status.h \
+	server/app/control.c server/app/control.h \
+	server/app/control_answer.c server/app/control_answer.h \
+	server/app/control_client.c server/app/control_client.h \
+	server/app/crash.c server/app/crash.h server/app/crash_describe.c \
+	server/app/elf_symbols.c server/app/elf_symbols.h \
+	server/app/json.c server/app/json.h \
+	server/app/watchdog.c server/app/watchdog.h

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* main.c: the program's entry. */
+#include "app/cli.h"
 
-#include <stdio.h>
-
-int main(void)
+int main(int argc, char **argv)
 {
-    return printf("weir %s\n", WEIR_VERSION) < 0;
+    return cli_main(argc, argv);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* crumb.h: the breadcrumb each worker leaves before it calls into a module: who is running, for which request.
  *
- * Shape:   an array in memory shared with the supervisor, one cache line a worker, read after a crash or by the watchdog.
+ * Shape:   an array in memory shared with the supervisor, one cache line a worker, read after a crash or by the
+ *          watchdog.
  * Cost:    three stores a callback. */
 #ifndef PIPELINE_CRUMB_H
 #define PIPELINE_CRUMB_H
@@ -31,8 +32,10 @@ extern struct crumbs *crumbs; /* never NULL: private memory until the app maps a
 void crumbs_use(struct crumbs *shared); /* before the first worker comes up; names known so far are carried over */
 void crumb_name(uint32_t module, str name); /* of the module with that index */
 
-/* Around each callback. The stores are relaxed atomics, which cost what plain ones do: others look at any time. r may be NULL. */
-static inline void crumb_enter(struct pipeline_worker *pw, const weir_mod *mod, enum stage stage, const struct weir_req *r)
+/* Around each callback. The stores are relaxed atomics, which cost what plain ones do: others look at any time. r may
+ * be NULL. */
+static inline void crumb_enter(struct pipeline_worker *pw, const weir_mod *mod, enum stage stage,
+                               const struct weir_req *r)
 {
     struct crumb *crumb = pw->crumb;
     __atomic_store_n(&crumb->stage, (uint32_t)stage, __ATOMIC_RELAXED);

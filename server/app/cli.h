@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* cli.h: the command line: `weir COMMAND [options]`, and nothing else that starts the program.
+ *
+ * Shape:   one table of commands, each with the options it takes and a function to run.
+ * Errors:  exit status 0: done, 1: it failed (said on stderr), 2: the command line was wrong (usage on stderr). */
+#ifndef APP_CLI_H
+#define APP_CLI_H
+
+#include "base/arena.h"
+
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+enum cli_takes { /* -c FILE, -s SOCKET, -d, -v, --json, --serve's FD */
+    CLI_FILE = 1,
+    CLI_SOCKET = 2,
+    CLI_DAEMON = 4,
+    CLI_VERBOSE = 8,
+    CLI_JSON = 16
+};
+
+struct cli_call {
+    const struct cli_command *command;
+    const char *file;   /* never NULL: the default one */
+    const char *socket; /* NULL: the one that file names */
+    bool daemonise, verbose, json;
+    const char *args[2];
+    int arg_count;
+};
+
+struct cli_command {
+    const char *name; /* one or two words */
+    unsigned takes;   /* enum cli_takes */
+    int least, most;  /* arguments */
+    const char *usage, *summary; /* NULL: not shown */
+    int (*run)(const struct cli_call *call);
+};
+
+int cli_main(int argc, char **argv);
+/* True, or why not (text in the arena). argv[0] is the program. */
+bool cli_parse(int argc, char **argv, struct arena *arena, struct cli_call *call, str *why);
+
+/* cli_configuration.c: what a file means. */
+int cli_check(const struct cli_call *call);
+int cli_dump(const struct cli_call *call);
+int cli_pipeline(const struct cli_call *call);
+int cli_modules(const struct cli_call *call);
+/* cli_server.c: a running server. */
+int cli_reload(const struct cli_call *call);
+int cli_stop(const struct cli_call *call);
+int cli_drain(const struct cli_call *call);
+int cli_status(const struct cli_call *call);
+/* cli_module_new.c, cli_module_check.c: for authors of modules. */
+int cli_module_new(const struct cli_call *call);
+int cli_module_check(const struct cli_call *call);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "app/control_answer.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pipeline/module.h"
+
+#include <unistd.h>
+
+enum { ROOM_FIRST = 4096, ROOM_MOST = 16 * 1024 * 1024 };
+
+bool answer_make(struct out *out, void (*write)(struct out *out, const void *arg), const void *arg)
+{
+    for (size_t room = ROOM_FIRST; room <= ROOM_MOST; room *= 4) {
+        *out = (struct out){ .p = mem_alloc(room), .room = room };
+        if (!out->p)
+            return false;
+        write(out, arg);
+        if (!out->full)
+            return true;
+        mem_free(out->p);
+    }
+    *out = (struct out){ 0 };
+    return false;
+}
+
+/* -- pieces: each member but the first brings its comma -------------------------------------------------------------- */
+
+static void put_name(struct out *out, const char *name)
+{
+    char before = out->n ? out->p[out->n - 1] : '{';
+
+    if (before != '{' && before != '[')
+        out_char(out, ',');
+    out_json_str(out, str_of(name));
+    out_char(out, ':');
+}
+
+static void put_u64(struct out *out, const char *name, uint64_t value)
+{
+    put_name(out, name);
+    out_u64(out, value);
+}
+
+static void put_bool(struct out *out, const char *name, bool value)
+{
+    put_name(out, name);
+    out_str(out, value ? S("true") : S("false"));
+}
+
+static void put_str(struct out *out, const char *name, str value)
+{
+    put_name(out, name);
+    out_json_str(out, value);
+}
+
+static void put_str_or_null(struct out *out, const char *name, str value)
+{
+    if (value.n) {
+        put_str(out, name, value);
+        return;
+    }
+    put_name(out, name);
+    out_str(out, S("null"));
+}
+
+static void next_item(struct out *out)
+{
+    if (out->n && out->p[out->n - 1] != '[')
+        out_char(out, ',');
+}
+
+static void put_hooks(struct out *out, const weir_mod *mod)
+{
+    put_name(out, "stages");
+    out_char(out, '[');
+    for (uint32_t i = 0; i < mod->desc.hooks.count; i++) {
+        next_item(out);
+        out_json_str(out, stage_name(stage_of(module_hook(mod, i)->stage)));
+    }
+    out_char(out, ']');
+}
+
+static void put_directives(struct out *out, const weir_mod *mod)
+{
+    const char *at = mod->desc.directives.base;
+
+    put_name(out, "directives");
+    out_char(out, '[');
+    for (uint32_t i = 0; i < mod->desc.directives.count; i++, at += mod->desc.directives.stride) {
+        next_item(out);
+        out_json_str(out, str_of(((const struct weir_directive *)(const void *)at)->name));
+    }
+    out_char(out, ']');
+}
+
+static void put_modules(struct out *out, bool in_full)
+{
+    put_name(out, "modules");
+    out_char(out, '[');
+    for (uint32_t i = 0; i < modules.count; i++) {
+        const weir_mod *mod = modules.all[i];
+        next_item(out);
+        out_char(out, '{');
+        put_str(out, "name", mod->name);
+        put_str(out, "version", str_of(mod->desc.version));
+        put_str_or_null(out, "path", mod->path); /* null: built in */
+        if (in_full) {
+            put_str(out, "summary", str_of(mod->desc.summary));
+            put_str(out, "license", str_of(mod->desc.license));
+            put_u64(out, "abi_major", mod->desc.abi_major);
+            put_u64(out, "abi_minor", mod->desc.abi_minor);
+            put_hooks(out, mod);
+            put_directives(out, mod);
+        }
+        out_char(out, '}');
+    }
+    out_char(out, ']');
+}
+
+/* -- whole answers --------------------------------------------------------------------------------------------------- */
+
+static void put_configuration(struct out *out, const struct configuration *c)
+{
+    if (c->tree && c->tree->sources)
+        put_str(out, "configuration", c->tree->sources->path);
+    put_u64(out, "shutdown_timeout_ms", c->settings.shutdown_timeout);
+    put_name(out, "listen");
+    out_char(out, '[');
+    for (uint32_t i = 0; i < c->listen_count; i++) {
+        next_item(out);
+        out_char(out, '{');
+        put_str(out, "address", c->listens[i].point->key);
+        put_bool(out, "tls", c->listens[i].is_tls);
+        out_char(out, '}');
+    }
+    out_char(out, ']');
+}
+
+void answer_status(struct out *out, const void *server_status)
+{
+    const struct server_status *s = server_status;
+    char room[CLOCK_ROOM];
+    uint64_t now = clock_wall_ms();
+
+    out_char(out, '{');
+    put_str(out, "version", S(WEIR_VERSION));
+    put_u64(out, "pid", (uint64_t)getpid());
+    put_str(out, "started", clock_format(CLOCK_ISO8601, s->started_ms / 1000, room));
+    put_u64(out, "uptime", now > s->started_ms ? (now - s->started_ms) / 1000 : 0);
+    put_u64(out, "workers", s->workers);
+    put_u64(out, "generation", s->generation);
+    put_u64(out, "snapshots_alive", s->snapshots);
+    put_u64(out, "reloads", s->reloads);
+    put_u64(out, "failed_reloads", s->failed_reloads);
+    put_u64(out, "connections", s->connections);
+    put_u64(out, "accepted", s->accepted);
+    put_u64(out, "requests", s->requests);
+    put_bool(out, "draining", s->draining);
+    put_bool(out, "stopping", s->stopping);
+    if (s->configuration)
+        put_configuration(out, s->configuration);
+    put_modules(out, false);
+    out_str(out, S("}\n"));
+}
+
+void answer_modules(struct out *out, const void *unused)
+{
+    (void)unused;
+    out_char(out, '{');
+    put_modules(out, true);
+    out_str(out, S("}\n"));
+}
+
+void answer_reload(struct out *out, const void *reload_answer)
+{
+    const struct reload_answer *reload = reload_answer;
+
+    out_char(out, '{');
+    put_bool(out, "ok", reload->ok);
+    put_u64(out, "generation", reload->generation);
+    put_str(out, reload->ok ? "warnings" : "errors", reload->text);
+    out_str(out, S("}\n"));
+}
+
+void answer_error(struct out *out, const void *text)
+{
+    out_char(out, '{');
+    put_str(out, "error", str_of(text));
+    out_str(out, S("}\n"));
+}
