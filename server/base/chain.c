@@ -48,7 +48,8 @@ static void slice_destroy(struct slice *slice)
     poison(slice);
 }
 
-/* Room handed out in a block that is in no chain yet: the slice that will hold it. One a thread: it is filled or forgotten at once. */
+/* Room handed out in a block that is in no chain yet: the slice that will hold it. One a thread: it is filled or
+ * forgotten at once. */
 static _Thread_local struct slice *reserved;
 static _Thread_local struct chain *reserved_for;
 

@@ -64,12 +64,13 @@ int chain_iovec(const struct chain *chain, struct iovec *iov, int max, size_t mo
 /* Copies the first bytes (memory and file); fewer than n and the chain's only when a file was cut short meanwhile. */
 size_t chain_copy_out(const struct chain *chain, void *p, size_t n);
 
-/* Room behind the last byte, at least `least` of it (BLOCK_SMALL at most): *p and how much, or 0 without memory. What was written there is
- * appended by chain_commit, before the chain is touched otherwise. Room that is not committed costs nothing. */
+/* Room behind the last byte, at least `least` of it (BLOCK_SMALL at most): *p and how much, or 0 without memory. What
+ * was written there is appended by chain_commit, before the chain is touched otherwise. Room that is not committed
+ * costs nothing. */
 size_t chain_reserve(struct chain *chain, size_t least, uint8_t **p);
 void chain_commit(struct chain *chain, size_t n);
-/* Reads the beginning of a leading file range into memory, so that chain_peek shows it; true as well when it is there already or the
- * chain is empty. False without memory, or when the file was cut short. */
+/* Reads the beginning of a leading file range into memory, so that chain_peek shows it; true as well when it is there
+ * already or the chain is empty. False without memory, or when the file was cut short. */
 bool chain_load_head(struct chain *chain);
 
 void chain_drop_free_list(void); /* this thread's recycled slices; at thread end */

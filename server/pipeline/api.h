@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* api.h: the functions behind the SDK's table, by the SDK header that documents them; api.c puts them in their places. */
+/* api.h: the functions behind the SDK's table, by the SDK header that documents them; api.c puts them in place. */
 #ifndef PIPELINE_API_H
 #define PIPELINE_API_H
 

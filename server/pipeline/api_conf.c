@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* api_conf.c: what check() and set() ask of the scope that is being bound; mistakes are placed where the user made them. */
+/* api_conf.c: what check() and set() ask of the scope that is being bound; mistakes are placed. */
 #include "pipeline/api.h"
 
 #include "config/bind.h"
@@ -14,7 +14,7 @@
 
 enum { FILE_MOST = 16 * 1024 * 1024 };
 
-/* -- mistakes ------------------------------------------------------------------------------------------------------- */
+/* -- mistakes ------------------------------------------------------------------------------------------------------ */
 
 int api_conf_error(weir_conf *c, const struct weir_place *at, const char *fmt, va_list ap)
 {
@@ -80,8 +80,8 @@ void api_conf_skip_hook(weir_conf *c, uint32_t index)
 weir_tmpl *api_conf_template(weir_conf *c, weir_str text)
 {
     struct place place = c->statement ? statement_place(c->statement) : c->scope->place;
-    weir_tmpl *tmpl = template_compile(text, false, c->binder->host ? c->binder->host->variables : NULL, c->binder->arena,
-                                       c->binder->diags, place);
+    weir_tmpl *tmpl = template_compile(text, false, c->binder->host ? c->binder->host->variables : NULL,
+                                       c->binder->arena, c->binder->diags, place);
     if (!tmpl)
         c->failed = true;
     return tmpl;

@@ -42,8 +42,8 @@ struct weir_dict {
     struct shard *shards;
 };
 
-/* A bucket of tokens: how full of debt it is, in tokens times the period it was counted with, and when that was so. Whole numbers
- * throughout: nothing is lost by rounding. */
+/* A bucket of tokens: how full of debt it is, in tokens times the period it was counted with, and when that was so.
+ * Whole numbers throughout: nothing is lost by rounding. */
 struct debt {
     uint64_t level, at_us, period_us;
 };
@@ -185,7 +185,8 @@ static bool is_expired(const struct entry *entry, uint64_t now_us)
 static struct entry *entry_find(struct shard *shard, uint64_t hash, str key, uint64_t now_us)
 {
     struct entry *entry = *bucket_of(shard, hash);
-    while (entry && (entry->hash != hash || entry->key_n != key.n || (key.n && memcmp(key_of(entry), key.p, key.n) != 0)))
+    while (entry &&
+           (entry->hash != hash || entry->key_n != key.n || (key.n && memcmp(key_of(entry), key.p, key.n) != 0)))
         entry = entry->next;
     if (!entry)
         return NULL;
@@ -214,7 +215,8 @@ static void sweep(struct shard *shard, uint64_t now_us)
 static void grow_table(struct shard *shard)
 {
     uint64_t more = (uint64_t)shard->bucket_count * sizeof(*shard->buckets);
-    if (shard->entry_count < shard->bucket_count || shard->bytes + more > shard->cap || shard->bucket_count > UINT32_MAX / 2)
+    if (shard->entry_count < shard->bucket_count || shard->bytes + more > shard->cap ||
+        shard->bucket_count > UINT32_MAX / 2)
         return; /* without it chains get longer: slower, still right */
     struct entry **wide = mem_array((size_t)shard->bucket_count * 2, sizeof(*wide));
     if (!wide)
@@ -409,7 +411,7 @@ static uint64_t narrow(wide n)
     return n > UINT64_MAX ? UINT64_MAX : (uint64_t)n;
 }
 
-/* The debt as of now, counted with this period. A reading older than the last one (another thread's) pays nothing back. */
+/* The debt as of now, counted with this period. An older reading than the last one (another thread's) pays nothing. */
 static wide debt_now(const struct debt *debt, uint64_t now_us, uint64_t events, uint64_t period_us)
 {
     wide level = debt->level;

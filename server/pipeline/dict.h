@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* dict.h: the shared dictionary behind the SDK's weir_dict: bounded in bytes, exact under concurrency.
  *
- * Shape:   shards by the key's hash; each has a lock, a chained table and a list by last use. An entry's time to live ends by itself.
- * Units:   bytes count keys, values, the entries' own overhead and the tables; times are in milliseconds unless named otherwise.
- * Owner:   the register, for the process's life; dict_create and dict_destroy are for dictionaries outside of it (tests).
+ * Shape:   shards by the key's hash; each has a lock, a chained table and a list by last use. An entry's time to live
+ *          ends by itself.
+ * Units:   bytes count keys, values, the entries' own overhead and the tables; times are in milliseconds unless named
+ *          otherwise.
+ * Owner:   the register, for the process's life; dict_create and dict_destroy are for dictionaries outside of it
+ *          (tests).
  * Thread:  any; one shard's lock for the length of a call.
- * Errors:  as documented in weir/share.h: 0, -1, WEIR_ABSENT, WEIR_DIFFERS. Full: the entry idle the longest in the shard goes. */
+ * Errors:  as documented in weir/share.h: 0, -1, WEIR_ABSENT, WEIR_DIFFERS. Full: the entry idle the longest in the
+ *          shard goes. */
 #ifndef PIPELINE_DICT_H
 #define PIPELINE_DICT_H
 
@@ -19,7 +23,8 @@ enum {
     DICT_BYTES_LEAST = 64 * 1024, /* a smaller dictionary is made this large */
 };
 
-weir_dict *dict_open(weir_mod *mod, const char *name, uint64_t bytes); /* the same one for the same module and name; NULL without memory */
+/* the same one for the same module and name; NULL without memory */
+weir_dict *dict_open(weir_mod *mod, const char *name, uint64_t bytes);
 weir_dict *dict_create(uint64_t bytes);
 void dict_destroy(weir_dict *d);
 void dict_set_clock(weir_dict *d, uint64_t (*now_us)(void)); /* for tests; any monotonic clock */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* metrics.h: figures: each worker counts for itself, whoever asks adds up.
  *
- * Shape:   module metrics lie behind each other, a module's from its metric_base on, in an array a worker (and one for all other threads).
+ * Shape:   module metrics lie behind each other, a module's from its metric_base on, in an array a worker (and one for
+ *          all other threads).
  * Thread:  metric_add and figure_add: any, on a worker without a locked instruction; sums and print: any.
  * Life:    the process's: what a worker counted stays in the sums when it ends. */
 #ifndef PIPELINE_METRICS_H
@@ -14,7 +15,8 @@ enum { METRICS_MOST = 1024 }; /* of all modules */
 bool metrics_worker_up(struct pipeline_worker *pw); /* fills pw->metrics; false without memory */
 void metrics_worker_down(struct pipeline_worker *pw);
 
-void metric_add(const weir_mod *mod, uint32_t metric, int64_t by); /* an index beyond the module's table counts nothing */
+/* an index beyond the module's table counts nothing */
+void metric_add(const weir_mod *mod, uint32_t metric, int64_t by);
 int64_t metric_sum(const weir_mod *mod, uint32_t metric);
 
 /* The server's own. requests, accepted: since the start; connections: now. */

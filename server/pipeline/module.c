@@ -48,8 +48,8 @@ static const char *check_place(const struct weir_module *desc)
 {
     const weir_mod *other = module_find(str_of(desc->name));
     if (other)
-        return module_reason("module %s is loaded already%s" STR_FMT, desc->name, other->path.n ? ", from " : " (built in)",
-                             STR_ARG(other->path));
+        return module_reason("module %s is loaded already%s" STR_FMT, desc->name,
+                             other->path.n ? ", from " : " (built in)", STR_ARG(other->path));
     if (modules.count == MODULES_MOST)
         return module_reason("module %s: at most %d modules can be loaded", desc->name, MODULES_MOST);
     if (desc->metrics.count > METRICS_MOST - modules.metric_count)

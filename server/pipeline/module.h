@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* module.h: a module as the server knows it, loaded or built in; the handle behind the SDK's weir_mod.
  *
- * Life:    the process's: modules are never unloaded. Registered on the main thread, before the first worker or between snapshots.
+ * Life:    the process's: modules are never unloaded. Registered on the main thread, before the first worker or between
+ *          snapshots.
  * Thread:  read by all; counters are per worker. */
 #ifndef PIPELINE_MODULE_H
 #define PIPELINE_MODULE_H
@@ -32,8 +33,9 @@ struct modules {
 };
 extern struct modules modules; /* the process's register */
 
-/* Checks the descriptor (magic, ABI, sizes, tables, names), copies it, hands it the API table and calls load(). NULL, or a readable reason
- * why it is refused (static or in the module's error room). A name registered twice is refused; built-in ones come first. */
+/* Checks the descriptor (magic, ABI, sizes, tables, names), copies it, hands it the API table and calls load(). NULL,
+ * or a readable reason why it is refused (static or in the module's error room). A name registered twice is refused;
+ * built-in ones come first. */
 const char *module_register(const struct weir_module *descriptor, str path, weir_mod **out);
 weir_mod *module_find(str name);
 const struct weir_hook *module_hook(const weir_mod *mod, uint32_t i);

@@ -79,9 +79,10 @@ const char *module_check_abi(const struct weir_module *descriptor, str path, str
         return module_reason("module " STR_FMT ": its name must be a to z, 0 to 9, '-' and '_', at most %d bytes",
                              STR_ARG(file), NAME_MOST);
     if (descriptor->abi_minor > WEIR_ABI_MINOR)
-        return module_reason("module %s was built for ABI %u.%u, this weir offers %u.%u: rebuild it for an older target "
-                             "(WEIR_TARGET) or upgrade weir", descriptor->name, descriptor->abi_major,
-                             descriptor->abi_minor, WEIR_ABI_MAJOR, WEIR_ABI_MINOR);
+        return module_reason(
+            "module %s was built for ABI %u.%u, this weir offers %u.%u: rebuild it for an older target "
+            "(WEIR_TARGET) or upgrade weir",
+            descriptor->name, descriptor->abi_major, descriptor->abi_minor, WEIR_ABI_MAJOR, WEIR_ABI_MINOR);
     const char *why = check_size(descriptor, file);
     if (why)
         return why;
@@ -105,7 +106,8 @@ const char *module_grow_table(weir_table *table, size_t size, const char *module
     if (table->stride >= size) {
         for (uint32_t i = 0; i < table->count; i++)
             if (!is_zero(base + (size_t)i * table->stride + size, table->stride - size))
-                return module_reason("module %s: its table of %s uses fields that this weir does not know", module, what);
+                return module_reason("module %s: its table of %s uses fields that this weir does not know", module,
+                                     what);
         return NULL;
     }
     char *wide = mem_array(table->count, size);
@@ -143,7 +145,8 @@ static const char *check_shape(const char *module, uint32_t i, const struct weir
                          hook->balance != NULL };
     enum stage stage = stage_of(hook->stage);
     if (stage == STAGE_NONE)
-        return module_reason("module %s: hook %u stands at stage %u, which this weir does not have", module, i, hook->stage);
+        return module_reason("module %s: hook %u stands at stage %u, which this weir does not have", module, i,
+                             hook->stage);
     enum stage_shape shape = stage_shape(stage);
     str name = stage_name(stage);
     int count = set[0] + set[1] + set[2] + set[3] + set[4];
@@ -158,7 +161,8 @@ static const char *check_shape(const char *module, uint32_t i, const struct weir
 
 static const char *check_hook(const char *module, uint32_t i, const struct weir_hook *hook)
 {
-    const uint32_t known = WEIR_FAIL_OPEN | WEIR_EXCLUSIVE | WEIR_CHANGES_LENGTH | WEIR_DRY_OK | WEIR_ENGAGED | WEIR_DECIDES;
+    const uint32_t known =
+        WEIR_FAIL_OPEN | WEIR_EXCLUSIVE | WEIR_CHANGES_LENGTH | WEIR_DRY_OK | WEIR_ENGAGED | WEIR_DECIDES;
     const char *why = check_shape(module, i, hook);
     if (why)
         return why;
@@ -212,7 +216,8 @@ const char *module_check_tables(const struct weir_module *module)
     if (module->ctx_size > CONTEXT_MOST || module->conn_ctx_size > CONTEXT_MOST || module->thread_size > CONTEXT_MOST)
         return module_reason("module %s: a context of more than %d bytes", module->name, CONTEXT_MOST);
     if (module->hooks.count > HOOKS_MOST)
-        return module_reason("module %s: %u hooks, at most %d are possible", module->name, module->hooks.count, HOOKS_MOST);
+        return module_reason("module %s: %u hooks, at most %d are possible", module->name, module->hooks.count,
+                             HOOKS_MOST);
     for (uint32_t i = 0; !why && i < module->hooks.count; i++)
         why = check_hook(module->name, i, element(&module->hooks, i));
     for (uint32_t i = 0; !why && i < module->variables.count; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* module_check.h: whether a descriptor can be trusted: what its tables say must make sense before anything of it is used.
+/* module_check.h: whether a descriptor can be trusted: what its tables say must make sense before anything of it is
+ * used.
  * Errors:  NULL, or a sentence about what is wrong (in a room of this file's: main thread only). */
 #ifndef PIPELINE_MODULE_CHECK_H
 #define PIPELINE_MODULE_CHECK_H
@@ -10,7 +11,8 @@ enum { MODULE_REASON = 512 };
 
 const char *module_reason(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Magic, ABI and size; then *grown holds the descriptor with what the module did not know set to zero. path may be empty. */
+/* Magic, ABI and size; then *grown holds the descriptor with what the module did not know set to zero. path may be
+ * empty. */
 const char *module_check_abi(const struct weir_module *descriptor, str path, struct weir_module *grown);
 const char *module_check_tables(const struct weir_module *module); /* of a grown one, its tables too */
 

@@ -272,7 +272,8 @@ static void check_exclusive(struct sorter *s)
     str stage = stage_name(s->stage);
     diag_error(s->diags, (struct place){ 0 }, STR_NONE,
                "pipeline stage " STR_FMT ": modules " STR_FMT " and " STR_FMT " cannot stand together: " STR_FMT
-               " wants the stage for itself", STR_ARG(stage), STR_ARG(alone->is.mod->name), STR_ARG(other->is.mod->name),
+               " wants the stage for itself",
+               STR_ARG(stage), STR_ARG(alone->is.mod->name), STR_ARG(other->is.mod->name),
                STR_ARG(alone->is.mod->name));
 }
 
@@ -350,8 +351,9 @@ static const struct order_wish *find_wish(enum stage stage, const struct order_w
             continue;
         str name = stage_name(stage);
         if (found)
-            diag_error(diags, wishes[i].place, STR_NONE, "the order of stage " STR_FMT " is given twice (first at " STR_FMT
-                       ":%u)", STR_ARG(name), STR_ARG(found->place.file), found->place.line);
+            diag_error(diags, wishes[i].place, STR_NONE,
+                       "the order of stage " STR_FMT " is given twice (first at " STR_FMT ":%u)", STR_ARG(name),
+                       STR_ARG(found->place.file), found->place.line);
         else
             found = &wishes[i];
     }

@@ -77,7 +77,8 @@ static void free_parts(struct pipeline_worker *pw)
     mem_free(pw);
 }
 
-/* Requests that were closed with their sessions free their memory in a deferred call of their own, queued before this one. */
+/* Requests that were closed with their sessions free their memory in a deferred call of their own, queued before this
+ * one. */
 static void finish(struct deferred *deferred)
 {
     struct pipeline_worker *pw = list_entry(deferred, struct pipeline_worker, finish);

@@ -16,7 +16,8 @@ static const void *conf_of(const struct scope *scope, const weir_mod *mod)
     return mod->index < scope->owner_count ? scope->confs[mod->index] : NULL;
 }
 
-static bool next_step(const struct order *order, enum stage stage, const struct scope *scope, uint32_t *at, struct step *step)
+static bool next_step(const struct order *order, enum stage stage, const struct scope *scope, uint32_t *at,
+                      struct step *step)
 {
     while (*at < order->count[stage]) {
         const struct ordered_hook *hook = &order->at[stage][(*at)++];
@@ -42,8 +43,8 @@ static bool is_same(const struct order *order, enum stage stage, const struct sc
     return same && outer && outer->count == *count;
 }
 
-static bool build_stage(const struct order *order, enum stage stage, const struct scope *scope, const struct plan *outer,
-                        struct steps *steps, struct arena *arena)
+static bool build_stage(const struct order *order, enum stage stage, const struct scope *scope,
+                        const struct plan *outer, struct steps *steps, struct arena *arena)
 {
     uint32_t count;
     if (is_same(order, stage, scope, outer ? &outer->stages[stage] : NULL, &count)) {

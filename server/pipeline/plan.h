@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* plan.h: what really runs in one scope: for each stage a flat array of the hooks that are active there, with their configuration.
+/* plan.h: what really runs in one scope: for each stage a flat array of the hooks that are active there, with their
+ * configuration.
  *
  * Owner:   the snapshot's arena; a scope that says nothing of its own shares the outer scope's plan.
  * Thread:  constant once built. */
@@ -25,7 +26,7 @@ struct plan {
     struct steps stages[STAGE_COUNT];
 };
 /* core_index: owner index of the core's own configuration in scopes. NULL without memory. */
-const struct plan *plan_build(const struct order *order, const struct scope *scope, const struct plan *outer, uint32_t core_index,
-                              struct arena *arena);
+const struct plan *plan_build(const struct order *order, const struct scope *scope, const struct plan *outer,
+                              uint32_t core_index, struct arena *arena);
 
 #endif

@@ -9,7 +9,8 @@
 
 enum { SERVICES_MOST = 128, SERVICE_NAME_MOST = 64 };
 
-bool service_publish(const weir_mod *mod, const char *name, uint32_t version, const void *table); /* false: taken, or no room */
+/* false: taken, or no room */
+bool service_publish(const weir_mod *mod, const char *name, uint32_t version, const void *table);
 const void *service_find(const char *name, uint32_t version); /* NULL: nobody offers it */
 
 #endif

@@ -98,7 +98,8 @@ void sink_file_reopen(struct sink_file *file)
 static bool rename_step(const char *path, uint64_t from, uint64_t to)
 {
     char a[4096], b[4096];
-    int n = from ? snprintf(a, sizeof(a), "%s.%llu", path, (unsigned long long)from) : snprintf(a, sizeof(a), "%s", path);
+    int n = from ? snprintf(a, sizeof(a), "%s.%llu", path, (unsigned long long)from)
+                 : snprintf(a, sizeof(a), "%s", path);
     int m = snprintf(b, sizeof(b), "%s.%llu", path, (unsigned long long)to);
     if (n < 0 || m < 0 || (size_t)n >= sizeof(a) || (size_t)m >= sizeof(b)) {
         errno = ENAMETOOLONG;

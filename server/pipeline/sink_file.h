@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sink_file.h: the far end of a log sink: a descriptor or syslog, written whole lines at a time, rotated by size, opened anew.
+/* sink_file.h: the far end of a log sink: a descriptor or syslog, written whole lines at a time, rotated by size,
+ * opened anew.
  *
  * Owner:   embedded in its sink.
  * Thread:  any: one lock around each call.
- * Errors:  sink_file_write answers how many lines were lost; opening and renaming failures go to the error log, and writing goes on with
- *          the file that is there. */
+ * Errors:  sink_file_write answers how many lines were lost; opening and renaming failures go to the error log, and
+ *          writing goes on with the file that is there. */
 #ifndef PIPELINE_SINK_FILE_H
 #define PIPELINE_SINK_FILE_H
 

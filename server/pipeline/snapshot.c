@@ -7,8 +7,8 @@
 #include <assert.h>
 #include <stdatomic.h>
 
-/* A snapshot's letters to and from one worker: "take this one", then, when its last reference there is gone, "I have let go".
- * The second is never under way before the first has arrived, so one letter serves both. */
+/* A snapshot's letters to and from one worker: "take this one", then, when its last reference there is gone, "I have
+ * let go". The second is never under way before the first has arrived, so one letter serves both. */
 struct snapshot_mail {
     struct message message;
     struct snapshot *snapshot;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* snapshot.h: one bound configuration, constant, shared by all workers until the last request that saw it has gone.
  *
- * Owner:   references are counted per worker without atomics: a worker holds one for itself and one for each request; when its count falls to
- *          nothing it tells the main thread, which frees the snapshot when all workers have said so.
+ * Owner:   references are counted per worker without atomics: a worker holds one for itself and one for each request;
+ *          when its count falls to nothing it tells the main thread, which frees the snapshot when all workers have
+ *          said so.
  * Thread:  snapshot_publish: main; snapshot_take/release: a worker; the rest is constant. */
 #ifndef PIPELINE_SNAPSHOT_H
 #define PIPELINE_SNAPSHOT_H
@@ -51,13 +52,15 @@ struct snapshot {
 
 void snapshots_init(struct worker *main, unsigned worker_count); /* once, before the first publish */
 void snapshots_finish(void); /* after all workers, the main one too, were destroyed: frees what is left */
-/* main: new requests get it from now on; takes it over. False without memory: nothing has changed, and it is still the caller's. */
+/* main: new requests get it from now on; takes it over. False without memory: nothing has changed, and it is still the
+ * caller's. */
 bool snapshot_publish(struct snapshot *snapshot, struct worker *const *workers);
 struct snapshot *snapshot_newest(void);                          /* main thread's view */
 unsigned snapshots_alive(void);                                  /* how many are not yet freed: for status and tests */
 
 struct pipeline_worker;
-void snapshot_worker_up(struct pipeline_worker *pw);   /* before its first turn: takes the newest at once, for the first accept */
+/* before its first turn: takes the newest at once, for the first accept */
+void snapshot_worker_up(struct pipeline_worker *pw);
 void snapshot_worker_down(struct pipeline_worker *pw); /* lets go of pw->current; requests have ended */
 
 struct snapshot *snapshot_current(void);          /* worker: borrowed, this turn; NULL before the first */

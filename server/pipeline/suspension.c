@@ -10,7 +10,8 @@
 
 enum { SLOTS_A_CHUNK = 128, CHUNKS_MOST = 1024 };
 
-/* The life of a slot's generation. Only the owner's worker begins and ends it; who turns WAITING into POSTED may send the one message. */
+/* The life of a slot's generation. Only the owner's worker begins and ends it; who turns WAITING into POSTED may send
+ * the one message. */
 enum phase { PHASE_FREE, PHASE_WAITING, PHASE_POSTED };
 
 struct suspension {
@@ -223,8 +224,9 @@ void suspension_resume(weir_token token, weir_verdict verdict)
     atomic_fetch_add(&slot->table->posting, 1);
     struct worker *worker = atomic_load(&slot->table->worker);
     uint64_t expect = state_of(token.generation, PHASE_WAITING);
-    if (worker && atomic_compare_exchange_strong_explicit(&slot->state, &expect, state_of(token.generation, PHASE_POSTED),
-                                                          memory_order_acq_rel, memory_order_relaxed)) {
+    if (worker &&
+        atomic_compare_exchange_strong_explicit(&slot->state, &expect, state_of(token.generation, PHASE_POSTED),
+                                                memory_order_acq_rel, memory_order_relaxed)) {
         slot->verdict = verdict;
         worker_post(worker, &slot->message);
     }

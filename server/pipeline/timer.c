@@ -148,7 +148,7 @@ struct request_job {
     struct job_tie *tie;     /* NULL: the request has gone */
 };
 
-/* Lies in the request's arena. Job and request live and die on one thread, so each can tell the other without a lock. */
+/* Lies in the request's arena. Job and request end on one thread, so each can tell the other without a lock. */
 struct job_tie {
     struct weir_req *r;
     struct step step;
@@ -189,7 +189,8 @@ int request_job(struct weir_req *r, const struct weir_job_calls *calls, void *ar
     struct job_tie *tie = arena_new(r->arena, struct job_tie);
     if (!job || !tie || !arena_on_reset(r->arena, on_request_gone, tie))
         goto failed;
-    *job = (struct request_job){ .job = { .work = job_work, .done = job_done }, .calls = *calls, .arg = arg, .tie = tie };
+    *job = (struct request_job){
+        .job = { .work = job_work, .done = job_done }, .calls = *calls, .arg = arg, .tie = tie };
     *tie = (struct job_tie){ .r = r, .step = caller_of(r), .job = job };
     if (job_submit(&job->job))
         return 0;

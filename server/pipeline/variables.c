@@ -98,8 +98,10 @@ static int get_address(struct weir_req *r, enum builtin what, str *value)
     switch (what) {
     case CLIENT_ADDR: return text(client_address_text(r), value);
     case CLIENT_PORT: return r->client_port ? number(r, r->client_port, value) : -1;
-    case PEER_ADDR: return !c ? -1 : c->is_unix ? text(S("unix:"), value) : copied(r, addr_ip_text(c->peer, room), value);
-    case SERVER_PORT: return c && c->point && addr_port(&c->point->addr) ? number(r, addr_port(&c->point->addr), value) : -1;
+    case PEER_ADDR:
+        return !c ? -1 : c->is_unix ? text(S("unix:"), value) : copied(r, addr_ip_text(c->peer, room), value);
+    case SERVER_PORT:
+        return c && c->point && addr_port(&c->point->addr) ? number(r, addr_port(&c->point->addr), value) : -1;
     case CONNECTION_REQUESTS: return c ? number(r, c->requests, value) : -1;
     default: return -1;
     }
@@ -214,7 +216,7 @@ static const struct {
     { "route", ROUTE, VOLATILE, "the route, as written" },
     { "method", METHOD, VOLATILE, "the request's method" },
     { "uri", URI, VOLATILE, "path and query, as they stand" },
-    { "request_uri", REQUEST_URI, VOLATILE, "path and query as received (in normal form), whatever modules made of them" },
+    { "request_uri", REQUEST_URI, VOLATILE, "path and query as received, in normal form; modules change $uri only" },
     { "path", PATH, VOLATILE, "the path, in normal form" },
     { "query", QUERY, VOLATILE, "the query, without '?'" },
     { "scheme", SCHEME, FIXED, "http or https" },
@@ -224,7 +226,7 @@ static const struct {
     { "client_port", CLIENT_PORT, FIXED, "the client's port, when it is known" },
     { "peer_addr", PEER_ADDR, FIXED, "the address at the other end of the connection; unix: for a unix socket" },
     { "server_port", SERVER_PORT, FIXED, "the port that the connection came in through" },
-    { "connection_requests", CONNECTION_REQUESTS, FIXED, "the how manieth request of its connection" },
+    { "connection_requests", CONNECTION_REQUESTS, FIXED, "which request of its connection this is, from 1" },
     { "status", STATUS, VOLATILE, "the response's status" },
     { "bytes_sent", BYTES_SENT, VOLATILE, "bytes sent to the client, heads and framing included" },
     { "bytes_received", BYTES_RECEIVED, VOLATILE, "bytes received from the client, likewise" },
@@ -260,8 +262,9 @@ const char *variables_add_builtin(struct variables *variables)
         why = variables_add(variables, &variable);
     }
     for (size_t i = 0; !why && i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        struct variable variable = { .name = str_of(prefixes[i].name), .doc = str_of(prefixes[i].doc), .is_prefix = true,
-                                     .is_volatile = true, .owner = UINT32_MAX, .get = prefixes[i].get };
+        struct variable variable = { .name = str_of(prefixes[i].name), .doc = str_of(prefixes[i].doc),
+                                     .is_prefix = true, .is_volatile = true, .owner = UINT32_MAX,
+                                     .get = prefixes[i].get };
         why = variables_add(variables, &variable);
     }
     return why;
@@ -303,7 +306,8 @@ const char *variables_add_module(struct variables *variables, weir_mod *mod)
         const struct weir_variable *of = (const struct weir_variable *)(const void *)(
             (const char *)mod->desc.variables.base + (size_t)i * mod->desc.variables.stride);
         struct variable variable = { .name = str_of(of->name), .doc = str_of(of->doc), .owner = mod->index,
-                                     .is_prefix = of->flags & WEIR_VAR_PREFIX, .is_volatile = of->flags & WEIR_VAR_VOLATILE,
+                                     .is_prefix = of->flags & WEIR_VAR_PREFIX,
+                                     .is_volatile = of->flags & WEIR_VAR_VOLATILE,
                                      .get = get_from_module, .arg = (void *)(uintptr_t)of };
         why = variables_add(variables, &variable);
     }

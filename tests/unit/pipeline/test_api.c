@@ -27,7 +27,7 @@ static int down(void **state)
 }
 #define asking(test) cmocka_unit_test_setup_teardown(test, up, down)
 
-/* -- the table -------------------------------------------------------------------------------------------------------- */
+/* -- the table ----------------------------------------------------------------------------------------------------- */
 
 static void every_entry_is_there(void **state)
 {
@@ -38,14 +38,15 @@ static void every_entry_is_there(void **state)
         assert_non_null(entries[i]);
 }
 
-/* -- parts ------------------------------------------------------------------------------------------------------------ */
+/* -- parts --------------------------------------------------------------------------------------------------------- */
 
 static void parts(void **state)
 {
     (void)state;
     r->site = S("a.example");
     r->route = S("= /p");
-    static const char *const want[] = { "GET", "/p/a", "x=1", "a.example", "https", "a.example", "= /p", "id7", "/p/a?x=1" };
+    static const char *const want[] = { "GET", "/p/a", "x=1", "a.example", "https", "a.example", "= /p", "id7",
+                                        "/p/a?x=1" };
     for (uint32_t i = 0; i < COUNT(want); i++)
         assert_str(weir_part(r, i), want[i]);
     assert_int_equal(weir_part(r, 99).n, 0);
@@ -126,7 +127,7 @@ static void parts_are_set_before_the_upstream_only(void **state)
     }
 }
 
-/* -- fields ----------------------------------------------------------------------------------------------------------- */
+/* -- fields -------------------------------------------------------------------------------------------------------- */
 
 static void fields_are_checked_and_copied(void **state)
 {
@@ -201,7 +202,7 @@ static void when_fields_may_change(void **state)
     assert_str(weir_rsp_get(r, S("A")), "b");
 }
 
-/* -- responses -------------------------------------------------------------------------------------------------------- */
+/* -- responses ----------------------------------------------------------------------------------------------------- */
 
 static void replies(void **state)
 {
@@ -335,7 +336,7 @@ static void dry_runs_leave_nothing(void **state)
     assert_int_equal(weir_job(r, &(struct weir_job_calls){ 0 }, NULL), -1);
 }
 
-/* -- bodies ----------------------------------------------------------------------------------------------------------- */
+/* -- bodies -------------------------------------------------------------------------------------------------------- */
 
 static weir_chain *handle(struct chain *chain)
 {

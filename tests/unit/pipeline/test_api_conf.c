@@ -12,7 +12,7 @@
 
 const struct weir_api *weir_api_ = &module_api; /* as a module sees it */
 
-/* -- a module that asks for whatever a test wants ---------------------------------------------------------------------- */
+/* -- a module that asks for whatever a test wants ------------------------------------------------------------------ */
 
 struct conf {
     uint64_t limit;
@@ -119,7 +119,7 @@ static const char *said(void)
     return room;
 }
 
-/* -- mistakes --------------------------------------------------------------------------------------------------------- */
+/* -- mistakes ------------------------------------------------------------------------------------------------------ */
 
 static int complain(weir_conf *c, struct conf *conf)
 {
@@ -152,7 +152,7 @@ static void mistakes_without_a_place(void **state)
     assert_non_null(strstr(said(), "weir.conf:1:1: error: wrong\n   1 | toy_limit 1;\n     | ^"));
 }
 
-/* -- the scope -------------------------------------------------------------------------------------------------------- */
+/* -- the scope ----------------------------------------------------------------------------------------------------- */
 
 static unsigned scopes_seen;
 static int look_around(weir_conf *c, struct conf *conf)
@@ -220,7 +220,7 @@ static void a_route_speaks_for_its_site(void **state)
     assert_int_equal(b.site->skipped[0], 0);
 }
 
-/* -- files ------------------------------------------------------------------------------------------------------------ */
+/* -- files --------------------------------------------------------------------------------------------------------- */
 
 static const char *wanted;
 static str got;
@@ -288,7 +288,7 @@ static void files_that_cannot_be_read(void **state)
     }
 }
 
-/* -- sinks ------------------------------------------------------------------------------------------------------------ */
+/* -- sinks --------------------------------------------------------------------------------------------------------- */
 
 static weir_sink *sink;
 static int log_to(weir_conf *c, struct conf *conf)
@@ -325,7 +325,8 @@ static void rehearsals_make_no_logs(void **state)
     assert_int_equal(access(path, F_OK), -1);
     wanted = "/none/access.log";
     bind_all(log_to);
-    assert_non_null(strstr(said(), "weir.conf:2:5: error: cannot log to /none/access.log: its folder: No such file or directory\n"));
+    assert_non_null(strstr(said(), "weir.conf:2:5: error: cannot log to /none/access.log: its folder: "
+                                   "No such file or directory\n"));
 }
 
 int main(void)

@@ -41,7 +41,7 @@ static const char *value_of(str key)
     return room;
 }
 
-/* -- one thread ------------------------------------------------------------------------------------------------------- */
+/* -- one thread ---------------------------------------------------------------------------------------------------- */
 
 static void values_come_and_go(void **state)
 {
@@ -174,7 +174,7 @@ static void compare_and_set(void **state)
     assert_int_equal(dict_compare_and_set(d, S("text"), 0, 1, 0), -1);
 }
 
-/* -- token buckets ---------------------------------------------------------------------------------------------------- */
+/* -- token buckets ------------------------------------------------------------------------------------------------- */
 
 static const struct {
     uint64_t wait_before; /* microseconds */
@@ -261,7 +261,7 @@ static void clocks_that_disagree(void **state)
     assert_int_equal(dict_take(d, S("c"), rate, 0, 1, &wait), 0);
 }
 
-/* -- full ------------------------------------------------------------------------------------------------------------- */
+/* -- full ---------------------------------------------------------------------------------------------------------- */
 
 static void a_flood_of_keys_stays_within_the_cap(void **state)
 {
@@ -292,7 +292,8 @@ static void the_idlest_goes_first(void **state)
     }
     uint64_t last = 4999, first = 0;
     assert_int_equal(dict_get(small, (str){ (char *)&last, sizeof(last) }, (weir_span){ NULL, 0 }, NULL), 0);
-    assert_int_equal(dict_get(small, (str){ (char *)&first, sizeof(first) }, (weir_span){ NULL, 0 }, NULL), WEIR_ABSENT);
+    assert_int_equal(dict_get(small, (str){ (char *)&first, sizeof(first) }, (weir_span){ NULL, 0 }, NULL),
+                     WEIR_ABSENT);
     assert_true(dict_bytes(small) <= DICT_BYTES_LEAST);
     dict_destroy(small);
 }
@@ -318,7 +319,7 @@ static void without_memory(void **state)
     assert_int_equal(dict_entries(d), 1);
 }
 
-/* -- many threads ----------------------------------------------------------------------------------------------------- */
+/* -- many threads -------------------------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 20000 };
 static _Atomic uint64_t taken, won;

@@ -11,7 +11,7 @@
 
 const struct weir_api *weir_api_; /* the inline functions of the SDK use it, as in a module */
 
-/* -- refusals --------------------------------------------------------------------------------------------------------- */
+/* -- refusals ------------------------------------------------------------------------------------------------------ */
 
 static int get_nothing(weir_req *r, const void *conf, void *ctx, weir_str rest, weir_str *value)
 {
@@ -52,23 +52,25 @@ static const struct {
     { { OTHER(0x12345678, 0, 0, NULL) }, "/x/tally.so",
       "module tally: not a weir module (its descriptor begins with 0x12345678)" },
     { { GOOD, .name = "tally", .abi_minor = WEIR_ABI_MINOR + 1 }, "/x/tally.so",
-      "module tally was built for ABI 0.2, this weir offers 0.1: rebuild it for an older target (WEIR_TARGET) or upgrade "
-      "weir" },
+      "module tally was built for ABI 0.2, this weir offers 0.1: rebuild it for an older target (WEIR_TARGET) or "
+      "upgrade weir" },
     { { OTHER(WEIR_ABI_MAGIC, 1, sizeof(struct weir_module), &weir_api_), .name = "tally" }, "/x/tally.so",
-      "module tally was built for ABI 1.0, this weir offers 0.1: the two do not fit together, rebuild it with this weir's "
-      "headers" },
+      "module tally was built for ABI 1.0, this weir offers 0.1: the two do not fit together, rebuild it with this "
+      "weir's headers" },
     { { OTHER(WEIR_ABI_MAGIC, WEIR_ABI_MAJOR, 16, &weir_api_), .name = "tally" }, "/x/tally.so",
       "module tally: descriptor of 16 bytes, at least *" },
     { { OTHER(WEIR_ABI_MAGIC, WEIR_ABI_MAJOR, sizeof(struct weir_module), NULL), .name = "tally" }, "",
       "module tally: no place for the host's table (.api)" },
     { { GOOD, .name = NULL }, "/x/tally.so",
       "module tally: its name must be a to z, 0 to 9, '-' and '_', at most 31 bytes" },
-    { { GOOD, .name = "Tally" }, "", "module (built in): its name must be a to z, 0 to 9, '-' and '_', at most 31 bytes" },
+    { { GOOD, .name = "Tally" }, "",
+      "module (built in): its name must be a to z, 0 to 9, '-' and '_', at most 31 bytes" },
     { { GOOD, .name = "a23456789012345678901234567890123" }, "x.so",
       "module x: its name must be a to z, 0 to 9, '-' and '_', at most 31 bytes" },
     { { GOOD, .name = "t", .ctx_size = UINT32_MAX }, "", "module t: a context of more than 1048576 bytes" },
 
-    { { GOOD, .name = "t", .hooks = { NULL, 1, sizeof(struct weir_hook) } }, "", "module t: its table of hooks is broken" },
+    { { GOOD, .name = "t", .hooks = { NULL, 1, sizeof(struct weir_hook) } }, "",
+      "module t: its table of hooks is broken" },
     { { GOOD, .name = "t", .hooks = { &balancer, 1, 0 } }, "", "module t: its table of hooks is broken" },
     { { GOOD, .name = "t", .hooks = HOOK({ .stage = 555, .req = toy_req }) }, "",
       "module t: hook 0 stands at stage 555, which this weir does not have" },
@@ -78,7 +80,8 @@ static const struct {
       "module t: hook 0 (GUARD) has 2 callbacks, exactly one is allowed" },
     { { GOOD, .name = "t", .hooks = HOOK({ .stage = WEIR_AT_ENCODE, .req = toy_req }) }, "",
       "module t: hook 0 stands at ENCODE, which takes a .bytes callback" },
-    { { GOOD, .name = "t", .hooks = HOOK({ .stage = WEIR_AT_GUARD, .req = toy_req, .flags = 1u << 20 | WEIR_FAIL_OPEN }) },
+    { { GOOD, .name = "t",
+        .hooks = HOOK({ .stage = WEIR_AT_GUARD, .req = toy_req, .flags = 1u << 20 | WEIR_FAIL_OPEN }) },
       "", "module t: hook 0 has flags that this weir does not know (0x100000)" },
     { { GOOD, .name = "t", .hooks = HOOK({ .stage = WEIR_AT_BALANCE, .balance = &nameless }) }, "",
       "module t: hook 0: a balancer needs a name and pick()" },
@@ -102,7 +105,8 @@ static const struct {
       "module t: metric seen_total: counters, and only they, end in _total" },
     { { GOOD, .name = "t", .metrics = METRIC({ .name = "seen", .kind = 9 }) }, "",
       "module t: metric seen is of a kind that this weir does not know" },
-    { { GOOD, .name = "t", .metrics = METRIC({ .name = "a-b" }) }, "", "module t: metric names are a to z, 0 to 9 and '_'" },
+    { { GOOD, .name = "t", .metrics = METRIC({ .name = "a-b" }) }, "",
+      "module t: metric names are a to z, 0 to 9 and '_'" },
 
     { { GOOD, .name = "t", .load = load_says_why }, "", "module t: no room for 8 clients" },
     { { GOOD, .name = "t", .load = load_is_silent }, "", "module t: load() failed and did not say why" },
@@ -123,7 +127,7 @@ static void refused_with_a_reason(void **state)
     }
 }
 
-/* -- what is taken ---------------------------------------------------------------------------------------------------- */
+/* -- what is taken ------------------------------------------------------------------------------------------------- */
 
 static weir_mod *loaded;
 static uint64_t seen_by_load;
@@ -142,7 +146,8 @@ static void registered(void **state)
     static const struct weir_metric metrics[] = { { .name = "seen_total", .doc = "Requests\nseen." },
                                                   { .name = "clients", .doc = "Clients \\ now.", .kind = WEIR_GAUGE } };
     static const struct weir_module module = { GOOD, .name = "count-er", .ctx_size = 24, .conn_ctx_size = 1,
-        .thread_size = 17, .conf_size = 8, .hooks = WEIR_TABLE(hooks), .metrics = WEIR_TABLE(metrics), .load = load_counts };
+        .thread_size = 17, .conf_size = 8, .hooks = WEIR_TABLE(hooks), .metrics = WEIR_TABLE(metrics),
+        .load = load_counts };
     static const struct weir_module second = { GOOD, .name = "second", .ctx_size = 8 };
     weir_mod *mod = NULL, *other = NULL;
     assert_null(module_register(&module, S("/m/count-er.so"), &mod));
@@ -195,17 +200,19 @@ static void metrics_text(void **state)
     free(text);
 }
 
-/* -- older and newer descriptors -------------------------------------------------------------------------------------- */
+/* -- older and newer descriptors ----------------------------------------------------------------------------------- */
 
-/* As an older SDK would have made it: the descriptor ends before its tables of variables, and hooks have fewer members. */
+/* As an older SDK would have made it: the descriptor ends before its tables of variables, hooks have fewer members. */
 static void smaller_descriptors_are_grown(void **state)
 {
     (void)state;
     enum { OLD_HOOK = offsetof(struct weir_hook, bytes), OLD_MODULE = offsetof(struct weir_module, variables) };
     static _Alignas(16) char old_hooks[2 * OLD_HOOK];
     for (int i = 0; i < 2; i++)
-        memcpy(old_hooks + i * OLD_HOOK, &(struct weir_hook){ .stage = WEIR_AT_GUARD, .slot = i, .req = toy_req }, OLD_HOOK);
-    struct weir_module whole = { GOOD, .name = "older", .hooks = { old_hooks, 2, OLD_HOOK } }, *old = malloc(OLD_MODULE);
+        memcpy(old_hooks + i * OLD_HOOK, &(struct weir_hook){ .stage = WEIR_AT_GUARD, .slot = i, .req = toy_req },
+               OLD_HOOK);
+    struct weir_module whole = { GOOD, .name = "older", .hooks = { old_hooks, 2, OLD_HOOK } };
+    struct weir_module *old = malloc(OLD_MODULE);
     whole.size = OLD_MODULE;
     memcpy(old, &whole, OLD_MODULE); /* ASan sees a read beyond its end */
     weir_mod *mod = NULL;

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* -- stages ----------------------------------------------------------------------------------------------------------- */
+/* -- stages -------------------------------------------------------------------------------------------------------- */
 
 static void stages_map_both_ways(void **state)
 {
@@ -30,7 +30,7 @@ static void stages_map_both_ways(void **state)
     assert_int_equal(stage_shape(STAGE_ENCODE), SHAPE_BYTES);
 }
 
-/* -- order ------------------------------------------------------------------------------------------------------------ */
+/* -- order --------------------------------------------------------------------------------------------------------- */
 
 #define GUARD WEIR_AT_GUARD
 
@@ -52,14 +52,16 @@ static const struct order_case cases[] = {
       { { "a", { .stage = GUARD, .slot = WEIR_LATE } }, { "b", { .stage = GUARD } },
         { "c", { .stage = GUARD, .slot = WEIR_EARLY } } }, { 0 }, "c b a", "slot -100;name;slot 100" },
     { "after beats names",
-      { { "a", { .stage = GUARD, .after = "client-addr" } }, { "realip", { .stage = GUARD, .provides = "client-addr" } } },
+      { { "a", { .stage = GUARD, .after = "client-addr" } },
+        { "realip", { .stage = GUARD, .provides = "client-addr" } } },
       { 0 }, "realip a", "name;after client-addr (realip)" },
     { "before beats names",
       { { "z", { .stage = GUARD, .before = "limit" } }, { "a", { .stage = GUARD, .provides = "limit" } } },
       { 0 }, "z a", "before limit (a);name" },
     { "constraints beat slots",
       { { "a", { .stage = GUARD, .slot = WEIR_EARLY, .after = "x" } },
-        { "b", { .stage = GUARD, .slot = WEIR_LATE, .provides = "x" } } }, { 0 }, "b a", "slot 100;after x (b), slot -100" },
+        { "b", { .stage = GUARD, .slot = WEIR_LATE, .provides = "x" } } }, { 0 }, "b a",
+      "slot 100;after x (b), slot -100" },
     { "what an early hook needs is early too",
       { { "a", { .stage = GUARD, .slot = WEIR_EARLY, .after = "x" } }, { "b", { .stage = GUARD } },
         { "z", { .stage = GUARD, .provides = "x" } } }, { 0 }, "z a b", NULL },
@@ -79,9 +81,11 @@ static const struct order_case cases[] = {
       { { "a", { .stage = GUARD, .after = "y" } }, { "b", { .stage = GUARD, .after = "x", .provides = "y" } },
         { "c", { .stage = GUARD, .provides = "x" } } }, { 0 }, "c b a", NULL },
     { "two hooks of one module, by their table",
-      { { "a", { .stage = GUARD, .name = "a1" } }, { "a", { .stage = GUARD, .name = "a0" } } }, { 0 }, "a a", "name;name" },
+      { { "a", { .stage = GUARD, .name = "a1" } }, { "a", { .stage = GUARD, .name = "a0" } } }, { 0 }, "a a",
+        "name;name" },
     { "other stages are not looked at",
-      { { "a", { .stage = GUARD, .after = "x" } }, { "b", { .stage = WEIR_AT_AUTH, .provides = "x" } } }, { 0 }, "a", "name" },
+      { { "a", { .stage = GUARD, .after = "x" } }, { "b", { .stage = WEIR_AT_AUTH, .provides = "x" } } }, { 0 }, "a",
+        "name" },
 
     { "a wish beats names",
       { { "a", { .stage = GUARD } }, { "b", { .stage = GUARD } }, { "c", { .stage = GUARD } } },
@@ -93,24 +97,29 @@ static const struct order_case cases[] = {
       { { "a", { .stage = GUARD, .after = "x" } }, { "b", { .stage = GUARD, .provides = "x" } },
         { "c", { .stage = GUARD } } }, { "a" }, "b a c", "name;pipeline directive weir.conf:3, after x (b);name" },
     { "a wish may name the hook",
-      { { "a", { .stage = GUARD, .name = "one" } }, { "a", { .stage = GUARD, .name = "two" } } }, { "two" }, "a a", NULL },
+      { { "a", { .stage = GUARD, .name = "one" } }, { "a", { .stage = GUARD, .name = "two" } } }, { "two" }, "a a",
+        NULL },
     { "a wish for nobody", { { "gzip", { .stage = GUARD } } }, { "gzipp" },
       "!no module \"gzipp\" has a hook in stage GUARD|did you mean \"gzip\"?", NULL },
-    { "a wish for nobody in an empty stage", { { 0 } }, { "waf" }, "!no module \"waf\" has a hook in stage GUARD|", NULL },
+    { "a wish for nobody in an empty stage", { { 0 } }, { "waf" }, "!no module \"waf\" has a hook in stage GUARD|",
+      NULL },
     { "a wish named twice", { { "a", { .stage = GUARD } } }, { "a", "a" }, "!\"a\" is named twice|", NULL },
 
     { "a circle of two",
-      { { "a", { .stage = GUARD, .after = "y", .provides = "x" } }, { "b", { .stage = GUARD, .after = "x", .provides = "y" } } },
-      { 0 }, "!pipeline stage GUARD: modules wait for each other in a circle: a runs after y (b), b runs after x (a)|", NULL },
+      { { "a", { .stage = GUARD, .after = "y", .provides = "x" } },
+        { "b", { .stage = GUARD, .after = "x", .provides = "y" } } },
+      { 0 }, "!pipeline stage GUARD: modules wait for each other in a circle: a runs after y (b), b runs after x (a)|",
+      NULL },
     { "a circle of three, with one that only waits for it",
       { { "a", { .stage = GUARD, .after = "z" } }, { "b", { .stage = GUARD, .after = "y", .provides = "x,z" } },
         { "c", { .stage = GUARD, .before = "w", .provides = "y" } },
         { "d", { .stage = GUARD, .provides = "w", .before = "x" } },
         { "e", { .stage = GUARD, .provides = "q", .before = "y", .after = "z" } } }, { 0 },
-      "!pipeline stage GUARD: modules wait for each other in a circle: b runs after y (c), e runs before y (c), e runs after z "
-      "(b)|", NULL },
+      "!pipeline stage GUARD: modules wait for each other in a circle: b runs after y (c), e runs before y (c), "
+      "e runs after z (b)|", NULL },
     { "two exclusive hooks",
-      { { "a", { .stage = GUARD, .flags = WEIR_EXCLUSIVE } }, { "b", { .stage = GUARD, .flags = WEIR_EXCLUSIVE } } }, { 0 },
+      { { "a", { .stage = GUARD, .flags = WEIR_EXCLUSIVE } }, { "b", { .stage = GUARD, .flags = WEIR_EXCLUSIVE } } },
+      { 0 },
       "!pipeline stage GUARD: modules a and b cannot stand together: a wants the stage for itself|", NULL },
     { "an exclusive hook and another",
       { { "a", { .stage = GUARD } }, { "b", { .stage = GUARD, .flags = WEIR_EXCLUSIVE } } }, { 0 },
@@ -164,7 +173,8 @@ static void expect_order(const struct order_case *c, const struct order *order)
     char names[128] = "", reasons[512] = "";
     for (uint32_t i = 0; i < order->count[STAGE_GUARD]; i++) {
         const struct ordered_hook *at = &order->at[STAGE_GUARD][i];
-        snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s" STR_FMT, i ? " " : "", STR_ARG(at->mod->name));
+        snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s" STR_FMT, i ? " " : "",
+                 STR_ARG(at->mod->name));
         snprintf(reasons + strlen(reasons), sizeof(reasons) - strlen(reasons), "%s" STR_FMT, i ? ";" : "",
                  STR_ARG(at->reason));
     }

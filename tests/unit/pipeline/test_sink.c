@@ -62,7 +62,7 @@ static weir_sink *open_sink(const char *target, uint64_t buffer, uint64_t rotate
     return sink;
 }
 
-/* -- targets ---------------------------------------------------------------------------------------------------------- */
+/* -- targets ------------------------------------------------------------------------------------------------------- */
 
 static void one_sink_a_target(void **state)
 {
@@ -107,7 +107,7 @@ static void targets_that_cannot_be(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
-/* -- buffers ---------------------------------------------------------------------------------------------------------- */
+/* -- buffers ------------------------------------------------------------------------------------------------------- */
 
 static void lines_wait_for_company(void **state)
 {
@@ -171,7 +171,7 @@ static void without_memory_lines_go_at_once(void **state)
     assert_string_equal(content(path), "one\n");
 }
 
-/* -- rotation, reopening ---------------------------------------------------------------------------------------------- */
+/* -- rotation, reopening ------------------------------------------------------------------------------------------- */
 
 static void rotated_by_size(void **state)
 {
@@ -262,7 +262,7 @@ static void reopening_that_fails_keeps_the_old_file(void **state)
     assert_string_equal(content(path), "still\n");
 }
 
-/* -- losses ----------------------------------------------------------------------------------------------------------- */
+/* -- losses -------------------------------------------------------------------------------------------------------- */
 
 /* The file may not grow beyond 12 bytes: the second line goes half, the third not at all. */
 static void losses_are_counted_and_lines_never_mix(void **state)
@@ -290,7 +290,7 @@ static void losses_are_counted_and_lines_never_mix(void **state)
     assert_string_equal(content(path), "aaaaaaaa\nbbb\neeee\n"); /* the broken line keeps a line of its own */
 }
 
-/* -- many workers ----------------------------------------------------------------------------------------------------- */
+/* -- many workers -------------------------------------------------------------------------------------------------- */
 
 enum { WORKERS = 3, LINES = 3000 };
 
@@ -346,7 +346,8 @@ static void lines_of_all_workers(void **state)
     unsigned next[WORKERS] = { 0 }, before = sinks_reopened();
     weir_sink *sink = open_sink(path, 1000, 20000, 100);
     for (unsigned i = 0; i < WORKERS; i++) {
-        writers[i] = (struct writer){ .message.run = write_lines, .worker = worker_create(i + 1), .sink = sink, .index = i };
+        writers[i] = (struct writer){ .message.run = write_lines, .worker = worker_create(i + 1), .sink = sink,
+                                      .index = i };
         assert_int_equal(worker_start(writers[i].worker, writer_up, writer_down, NULL), 0);
         worker_post(writers[i].worker, &writers[i].message);
     }

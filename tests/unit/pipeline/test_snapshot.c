@@ -84,7 +84,7 @@ static void stop_all(void)
         worker_join(workers[i]);
 }
 
-/* -- what a worker is asked to do by mail ----------------------------------------------------------------------------- */
+/* -- what a worker is asked to do by mail -------------------------------------------------------------------------- */
 
 struct errand {
     struct message message;
@@ -129,7 +129,7 @@ static struct snapshot *publish(void)
     return snapshot;
 }
 
-/* -- tests ------------------------------------------------------------------------------------------------------------ */
+/* -- tests --------------------------------------------------------------------------------------------------------- */
 
 static void the_old_one_goes_when_all_have_the_new(void **state)
 {

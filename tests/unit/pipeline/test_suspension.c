@@ -53,7 +53,7 @@ static void turn(void)
     worker_turn(worker_self(), false);
 }
 
-/* -- suspensions ------------------------------------------------------------------------------------------------------ */
+/* -- suspensions --------------------------------------------------------------------------------------------------- */
 
 static void resumed_from_the_mailbox(void **state)
 {
@@ -87,9 +87,9 @@ static void connections_too(void **state)
 static const struct {
     weir_verdict said, delivered;
 } verdicts[] = {
-    { WEIR_NEXT, WEIR_NEXT },      { WEIR_SKIP, WEIR_SKIP },   { WEIR_REPLY, WEIR_REPLY },    { WEIR_REROUTE, WEIR_REROUTE },
-    { WEIR_CLOSE, WEIR_CLOSE },    { WEIR_FAIL, WEIR_FAIL },   { WEIR_SUSPEND, WEIR_FAIL },   { WEIR_WAIT_BODY, WEIR_FAIL },
-    { 77, WEIR_FAIL },             { -1, WEIR_FAIL },
+    { WEIR_NEXT, WEIR_NEXT },       { WEIR_SKIP, WEIR_SKIP },   { WEIR_REPLY, WEIR_REPLY },
+    { WEIR_REROUTE, WEIR_REROUTE }, { WEIR_CLOSE, WEIR_CLOSE }, { WEIR_FAIL, WEIR_FAIL },
+    { WEIR_SUSPEND, WEIR_FAIL },    { WEIR_WAIT_BODY, WEIR_FAIL }, { 77, WEIR_FAIL }, { -1, WEIR_FAIL },
 };
 
 static void verdicts_that_make_no_sense_are_failures(void **state)
@@ -151,7 +151,8 @@ static void cancelled(void **state)
 static void a_second_suspension_replaces_the_first(void **state)
 {
     (void)state;
-    weir_token first = suspension_create(&toy.r, 60000, WEIR_FAIL), second = suspension_create(&toy.r, 60000, WEIR_FAIL);
+    weir_token first = suspension_create(&toy.r, 60000, WEIR_FAIL);
+    weir_token second = suspension_create(&toy.r, 60000, WEIR_FAIL);
     suspension_resume(first, WEIR_CLOSE);
     turn();
     assert_int_equal(last.count, 0);
@@ -164,7 +165,8 @@ static void tokens_that_nobody_gave(void **state)
 {
     (void)state;
     static const weir_token bad[] = { { 0, 0 }, { 1, 1 }, { UINT64_MAX, UINT64_MAX }, { (uint64_t)1 << 32, 99 },
-                                      { (uint64_t)1 << 32 | 99999, 1 }, { (uint64_t)200 << 32, 1 }, { (uint64_t)257 << 32, 1 } };
+                                      { (uint64_t)1 << 32 | 99999, 1 }, { (uint64_t)200 << 32, 1 },
+                                      { (uint64_t)257 << 32, 1 } };
     suspension_create(&toy.r, 60000, WEIR_FAIL);
     for (size_t i = 0; i < COUNT(bad); i++)
         suspension_resume(bad[i], WEIR_NEXT);
@@ -210,7 +212,7 @@ static void without_memory(void **state)
             suspension_cancel(requests[i].suspension);
 }
 
-/* -- resumes from other threads --------------------------------------------------------------------------------------- */
+/* -- resumes from other threads ------------------------------------------------------------------------------------ */
 
 enum { RACERS = 3, RACES = 300 };
 static _Atomic uint64_t race_id, race_generation;
@@ -291,7 +293,7 @@ static void resumes_that_outlive_the_worker(void **state)
     pthread_join(thread, NULL);
 }
 
-/* -- timers ----------------------------------------------------------------------------------------------------------- */
+/* -- timers -------------------------------------------------------------------------------------------------------- */
 
 static unsigned fired;
 static const weir_mod *fired_as;
@@ -308,7 +310,8 @@ static void request_timers(void **state)
     struct step step = { .mod = &mod };
     fired = 0;
     toy.r.calling = &step;
-    weir_timer *first = timer_start(&toy.r, 1, on_fire, (void *)1), *second = timer_start(&toy.r, 1, on_fire, (void *)10);
+    weir_timer *first = timer_start(&toy.r, 1, on_fire, (void *)1);
+    weir_timer *second = timer_start(&toy.r, 1, on_fire, (void *)10);
     toy.r.calling = NULL;
     timer_cancel(second);
     timer_cancel(NULL);
@@ -368,7 +371,7 @@ static void thread_timers_repeat_until_cancelled(void **state)
     assert_int_equal(ticks, 3);
 }
 
-/* -- jobs ------------------------------------------------------------------------------------------------------------- */
+/* -- jobs ---------------------------------------------------------------------------------------------------------- */
 
 struct errand {
     _Atomic unsigned worked, done, dropped;

@@ -176,8 +176,8 @@ static void in_templates(void **state)
     struct diags diags;
     fill();
     diags_init(&diags, toy.arena);
-    weir_tmpl *tmpl = template_compile(S("$client_addr \"$method ${uri}\" $status $http_none-$arg_x"), false, &toy.variables,
-                                       toy.arena, &diags, (struct place){ 0 });
+    weir_tmpl *tmpl = template_compile(S("$client_addr \"$method ${uri}\" $status $http_none-$arg_x"), false,
+                                       &toy.variables, toy.arena, &diags, (struct place){ 0 });
     assert_non_null(tmpl);
     assert_str(request_eval(&toy.r, tmpl), "203.0.113.9 \"GET /p/a?x=1&flag&x=2&Name=\" 404 -1");
     toy_free(&toy);
@@ -197,7 +197,7 @@ static void out_of_memory(void **state)
     toy_free(&toy);
 }
 
-/* -- of modules ------------------------------------------------------------------------------------------------------- */
+/* -- of modules ---------------------------------------------------------------------------------------------------- */
 
 struct ctx {
     uint64_t seen;

@@ -50,7 +50,7 @@ static inline weir_mod toy_mod(const char *name, uint32_t index, const struct we
                        .desc = { .name = name, .hooks = { hooks, count, sizeof(*hooks) } } };
 }
 
-/* -- a worker that is the test's own thread --------------------------------------------------------------------------- */
+/* -- a worker that is the test's own thread ------------------------------------------------------------------------ */
 
 static inline int toy_up(void **state)
 {
@@ -94,7 +94,7 @@ static inline void toy_end_patience(struct deadline *deadline)
         assert_true(condition); \
     } while (0)
 
-/* -- a request that nobody sent --------------------------------------------------------------------------------------- */
+/* -- a request that nobody sent ------------------------------------------------------------------------------------ */
 
 struct toy {
     struct arena *arena; /* of plan and snapshot */
