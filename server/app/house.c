@@ -53,6 +53,20 @@ static bool read_upstream_name(struct loading *l, const struct statement *statem
     return false;
 }
 
+static void report_upstream_twice(struct loading *l, const struct upstream_block *block)
+{
+    for (uint32_t i = 0; i < l->house->blocks.count; i++) {
+        const struct upstream_block *other = vec_at(&l->house->blocks, struct upstream_block, i);
+        if (!str_equal(other->name, block->name))
+            continue;
+        struct place first = statement_place(other->statement);
+        diag_error(&l->c.diags, word_place(block->statement, &block->statement->args[0]),
+                   arena_printf(l->c.arena, "first at %.*s:%u", STR_ARG(first.file), first.line),
+                   "upstream \"%.*s\" stands twice", STR_ARG(block->name));
+        return;
+    }
+}
+
 static bool bind_upstream(struct loading *l, const struct statement *statement)
 {
     struct upstream_block block = { .statement = statement };
@@ -65,6 +79,8 @@ static bool bind_upstream(struct loading *l, const struct statement *statement)
     scope_check(&l->binder, block.scope);
     if (!named)
         return true;
+    if (upstream_find(&l->house->upstreams, block.name))
+        report_upstream_twice(l, &block);
     if (l->c.diags.errors == errors && !upstream_of_block(&l->house->upstreams, block.name, block.scope) &&
         l->c.diags.errors == errors)
         return no_memory(l, statement_place(statement));

@@ -161,6 +161,11 @@ struct route *route_read(struct binder *binder, const struct scope *site, const 
     route->kind = kind_of(statement);
     route->statement = statement;
     reading.skip = route->kind == ROUTE_PREFIX ? 0 : 1;
+    if (!word_of(&reading, STR_NONE)) {
+        refuse(&reading, NULL, S("usage: route [=|~] PATH [method=A,B] [header=NAME:VALUE] [client=CIDR,...] { ... }"),
+               "route: PATH is missing");
+        return NULL;
+    }
     if (!bind_args(binder, site, statement, reading.skip, (weir_table)WEIR_TABLE(route_args), &args))
         return NULL;
     route->text = arena_printf(binder->arena, "%s%.*s", signs[route->kind], STR_ARG(args.path));

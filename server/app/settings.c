@@ -11,9 +11,9 @@
 #include <sched.h>
 
 struct wish_record {
-    struct weir_place place;
     weir_str stage;
     weir_table names; /* of weir_str */
+    const struct statement *statement;
 };
 
 struct process_conf {
@@ -114,10 +114,11 @@ static int set_module(weir_conf *c, const struct weir_directive *directive, void
 
 static int set_pipeline(weir_conf *c, const struct weir_directive *directive, void *to)
 {
-    const struct wish_record *wish = to;
+    struct wish_record *wish = to;
     str names[STAGE_COUNT], hint = S("weir pipeline prints the stages");
 
     (void)directive;
+    wish->statement = c->statement;
     if (stage_by_name(wish->stage) != STAGE_NONE)
         return 0;
     for (unsigned i = 0; i < STAGE_COUNT; i++)
@@ -179,7 +180,6 @@ static const struct weir_arg module_args[] = {
 static const struct weir_arg pipeline_args[] = {
     { .name = "STAGE", .type = WEIR_TYPE_STR, .offset = WEIR_FIELD(struct wish_record, stage, WEIR_C_STR) },
     { .name = "NAME", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_REST, .offset = offsetof(struct wish_record, names) },
-    { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct wish_record, place, WEIR_C_PLACE) },
 };
 
 static const struct weir_directive directives[] = {
@@ -262,7 +262,7 @@ static bool gather_wishes(const weir_table *records, struct arena *arena, struct
         to->wishes[to->wish_count++] = (struct order_wish){
             .stage = stage,
             .names = from[i].names,
-            .place = { from[i].place.file, from[i].place.line, from[i].place.column, 0, STR_NONE },
+            .place = statement_place(from[i].statement),
         };
     }
     return true;
