@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the pages for contributors name is there: files, and in brackets behind a file what is found in it."""
+
+import os
+import pathlib
+import re
+
+import pytest
+
+TOP = pathlib.Path(os.environ["WEIR_TOP"])
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("**/*.md"))]
+FOLDER = r"(?:server|sdk|modules|tests|docs|conf\.d|packaging)/"
+FENCED = re.compile(r"```.*?```", re.DOTALL)
+
+
+def prose(page):
+    return FENCED.sub("", page.read_text())
+
+
+def named_files(text):
+    """(path, words in brackets); a bare name stands in the folder of the name before it."""
+    folder = None
+    for name, words in re.findall(r"`([^`\s]+)`(?:\s\(((?:`\w+`(?:, )?)+)\))?", text):
+        if re.fullmatch(FOLDER + r"[\w./-]*", name):
+            folder = name.rpartition("/")[0]
+            yield name, re.findall(r"\w+", words)
+        elif folder and re.fullmatch(r"[\w-]+\.[ch]", name):
+            yield f"{folder}/{name}", re.findall(r"\w+", words)
+
+
+def test_the_map_names_what_is_there():
+    """docs/map.md: each file exists and holds the functions named behind it."""
+    found = [one for line in prose(TOP / "docs" / "map.md").splitlines() for one in named_files(line)]
+    assert len(found) > 60
+    wrong = [path for path, _ in found if not (TOP / path).exists()]
+    wrong += [f"{path}: {word}" for path, words in found for word in words
+              if (TOP / path).is_file() and not re.search(rf"\b{word}\(", (TOP / path).read_text())]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_paths_and_links_of_a_page_lead_somewhere(page):
+    text = prose(page)
+    links = [target for target in re.findall(r"\]\(([^)#\s]+)\)", text) if "://" not in target]
+    paths = [name for name in re.findall(rf"`({FOLDER}[\w./-]*)`", text) if not re.search("[A-Z]{4}", name)]
+    wrong = [target for target in links if not (page.parent / target).exists()]
+    assert wrong + [path for path in paths if not (TOP / path).exists()] == []
