@@ -11,6 +11,7 @@ include tests/unit/http/local.mk
 include tests/unit/config/local.mk
 include tests/unit/pipeline/local.mk
 include tests/unit/upstream/local.mk
+include tests/unit/engine/local.mk
 include tests/unit/app/local.mk
 include tests/unit/modules/local.mk
 

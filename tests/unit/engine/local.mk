@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Tests of the request engine in one process with its clients and origins: ENGINE_TESTS += tests/unit/engine/test_thing
+# The clock is the harness's (engine.c), hence the wrapping.
+
+check_LIBRARIES += tests/unit/engine/libengine.a
+tests_unit_engine_libengine_a_SOURCES = tests/unit/engine/engine.c tests/unit/engine/engine.h tests/unit/engine/playing.h
+
+ENGINE_LDADD = tests/unit/engine/libengine.a $(LDADD)
+ENGINE_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick
+
+UNIT_TESTS += tests/unit/engine/test_http1
+tests_unit_engine_test_http1_LDADD = $(ENGINE_LDADD)
+tests_unit_engine_test_http1_LDFLAGS = $(ENGINE_LDFLAGS)
