@@ -11,12 +11,6 @@ static struct chain *chain_of(weir_chain *chain)
     return (struct chain *)chain;
 }
 
-/* A hook's room: BODY_HOOK_ROOM less what waits behind it already. */
-static uint64_t credit_of(const struct chain *out)
-{
-    return out->n >= BODY_HOOK_ROOM ? 0 : BODY_HOOK_ROOM - out->n;
-}
-
 int api_engage(weir_req *r, uint32_t at)
 {
     enum stage stage = stage_of(at);
@@ -54,7 +48,7 @@ void api_flow_want(weir_flow *f, uint64_t input, uint64_t room)
 
 uint64_t api_flow_room(weir_flow *f)
 {
-    return credit_of(f->out);
+    return body_flow_room(f);
 }
 
 weir_str api_chain_peek(weir_chain *in)
@@ -74,7 +68,7 @@ void api_chain_eat(weir_chain *in, uint64_t n)
 
 weir_span api_chain_reserve(weir_chain *out, size_t least)
 {
-    uint64_t credit = credit_of(chain_of(out));
+    uint64_t credit = body_chain_room(chain_of(out));
     uint8_t *p;
     if (least > RESERVE_MOST || credit == 0 || credit < least)
         return (weir_span){ NULL, 0 };
@@ -91,6 +85,6 @@ void api_chain_commit(weir_chain *out, size_t n)
 
 uint64_t api_chain_pass(weir_chain *in, weir_chain *out, uint64_t n)
 {
-    uint64_t credit = credit_of(chain_of(out));
+    uint64_t credit = body_chain_room(chain_of(out));
     return chain_move(chain_of(out), chain_of(in), n < credit ? n : credit);
 }

@@ -7,7 +7,7 @@
 
 void body_init(struct body *body, struct weir_req *r)
 {
-    *body = (struct body){ .r = r, .credit = BODY_CREDIT };
+    *body = (struct body){ .r = r, .credit = BODY_CREDIT, .hook_room = BODY_HOOK_ROOM };
 }
 
 bool body_add_hook(struct body *body, const struct step *step, struct arena *arena)
@@ -18,6 +18,7 @@ bool body_add_hook(struct body *body, const struct step *step, struct arena *are
         return false;
     flow->step = step;
     flow->r = body->r;
+    flow->body = body;
     flow->out = &body->out;
     struct weir_flow **last = &body->first;
     while (*last) {
@@ -29,14 +30,25 @@ bool body_add_hook(struct body *body, const struct step *step, struct arena *are
     return true;
 }
 
-static uint64_t flow_room(const struct weir_flow *flow)
+static _Thread_local const struct weir_flow *running; /* the hook that is being called */
+
+uint64_t body_flow_room(const struct weir_flow *flow)
 {
-    return flow->out->n >= BODY_HOOK_ROOM ? 0 : BODY_HOOK_ROOM - flow->out->n;
+    uint64_t most = flow->body ? flow->body->hook_room : BODY_HOOK_ROOM;
+
+    return flow->out->n >= most ? 0 : most - flow->out->n;
+}
+
+uint64_t body_chain_room(const struct chain *out)
+{
+    const struct weir_flow as_ever = { .out = (struct chain *)(uintptr_t)out };
+
+    return body_flow_room(running && running->out == out ? running : &as_ever);
 }
 
 static bool flow_can_run(const struct weir_flow *flow)
 {
-    uint64_t room = flow_room(flow);
+    uint64_t room = body_flow_room(flow);
 
     if (flow->finished || room == 0 || room < flow->want_room)
         return false;
@@ -48,7 +60,7 @@ static bool flow_can_run(const struct weir_flow *flow)
 /* What the hook's answer means for its output; false when the body is broken. */
 static bool flow_verdict(struct weir_flow *flow, weir_verdict verdict)
 {
-    flow->out_of_room = flow_room(flow) == 0;
+    flow->out_of_room = body_flow_room(flow) == 0;
     switch (verdict) {
     case WEIR_NEXT:
         flow->finished = flow->in_end && flow->in.n == 0 && !flow->out_of_room;
@@ -64,13 +76,16 @@ static bool flow_verdict(struct weir_flow *flow, weir_verdict verdict)
 static bool flow_call(struct weir_flow *flow, uint32_t how)
 {
     const struct step *outer = flow->r->calling;
+    const struct weir_flow *outer_flow = running;
     struct pipeline_worker *pw = pipeline_worker_self();
 
     flow->r->calling = flow->step;
+    running = flow;
     crumb_enter(pw, flow->step->mod, stage_of(flow->step->hook->stage), flow->r);
     weir_verdict verdict = flow->step->hook->bytes(flow, (weir_chain *)&flow->in, (weir_chain *)flow->out, how);
     crumb_leave(pw);
     flow->r->calling = outer;
+    running = outer_flow;
     return flow_verdict(flow, verdict);
 }
 

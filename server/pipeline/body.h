@@ -18,6 +18,7 @@ enum { BODY_CREDIT = 256 * 1024, BODY_HOOK_ROOM = 64 * 1024 };
 struct weir_flow { /* one bytes hook in one body */
     const struct step *step;
     struct weir_req *r;
+    struct body *body;
     struct weir_flow *next;
     struct chain in;         /* what it may take */
     struct chain *out;       /* the next one's in, or the body's out */
@@ -40,6 +41,7 @@ struct body {
     const char *why;    /* when failed */
     uint64_t pushed, taken; /* content bytes in and out, for figures and limits */
     uint64_t credit;
+    uint64_t hook_room; /* what each hook may have waiting behind it */
 };
 
 void body_init(struct body *body, struct weir_req *r);
@@ -49,6 +51,8 @@ void body_open(struct body *body); /* no more hooks come: what was held begins t
 void body_push(struct body *body, struct chain *chain, bool end, bool pause);
 void body_run(struct body *body, bool pause);                                 /* again, after the sink took something */
 uint64_t body_room(const struct body *body);
+uint64_t body_flow_room(const struct weir_flow *flow);     /* how much the hook may put now */
+uint64_t body_chain_room(const struct chain *out);         /* the same, by the running hook's output */
 void body_clear(struct body *body); /* drops everything held */
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pipeline/crumb.h"
+#include "pipeline/metrics.h"
 #include "pipeline/run.h"
 #include "pipeline/session.h"
 #include "pipeline/suspension.h"
@@ -95,7 +96,7 @@ void *request_ctx(struct weir_req *r, const weir_mod *mod)
 
 void request_start(struct weir_req *r)
 {
-    pipeline_worker_self()->requests_total++;
+    figure_add(&pipeline_worker_self()->requests_total, 1);
     if (!request_identify(r)) {
         request_refuse(r, 500, "no memory");
         response_start_reply(r);
@@ -109,7 +110,7 @@ void request_start(struct weir_req *r)
 
 void request_bad(struct weir_req *r, int status, const char *why)
 {
-    pipeline_worker_self()->requests_total++;
+    figure_add(&pipeline_worker_self()->requests_total, 1);
     request_identify(r);
     r->up.in_end = true;
     log_info("client %.*s: %s (%d)", STR_ARG(client_address_text(r)), why, status);

@@ -113,6 +113,8 @@ static enum move take_wait_body(struct weir_req *r, const struct step *step)
     }
     if (r->wait_body > r->up.credit)
         r->up.credit = r->wait_body;
+    if (r->wait_body > r->up.hook_room)
+        r->up.hook_room = r->wait_body;
     body_open_up(r);
     if (r->expects_continue) {
         r->expects_continue = false;

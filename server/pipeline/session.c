@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "pipeline/crumb.h"
 #include "pipeline/http1.h"
+#include "pipeline/metrics.h"
 #include "pipeline/suspension.h"
 
 #include <unistd.h>
@@ -47,7 +48,7 @@ void session_close(struct weir_conn *c)
     conn_close(&c->conn);
     h1_session_end(c);
     list_remove(&c->link);
-    pipeline_worker_self()->connection_count--;
+    figure_add(&pipeline_worker_self()->connection_count, -1);
     worker_defer(&c->reap);
 }
 
@@ -261,8 +262,8 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
     deferred_init(&c->reap, session_free);
     chain_init(&c->out);
     list_push(&pw->connections, &c->link);
-    pw->connection_count++;
-    pw->accepted_total++;
+    figure_add(&pw->connection_count, 1);
+    figure_add(&pw->accepted_total, 1);
     c->setup = snapshot_take();
     deadline_set(&c->deadline, HANDSHAKE_MS);
     c->stage = STAGE_ACCEPT;
