@@ -79,17 +79,10 @@ static void test_toy_messages(void **state)
 }
 
 /* The configurations that `weir check` is asked about too: what they get wrong is the same in this small world. */
-static void test_shared_messages(void **state)
-{
-    (void)state;
-    check_folder("tests/config/bad");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_toy_messages),
-        cmocka_unit_test(test_shared_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
