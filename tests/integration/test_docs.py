@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from lib.daemon import MODULES, run_weir
+
 TOP = pathlib.Path(os.environ["WEIR_TOP"])
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("**/*.md"))]
 FOLDER = r"(?:server|sdk|modules|tests|docs|conf\.d|packaging)/"
@@ -45,3 +47,32 @@ def test_paths_and_links_of_a_page_lead_somewhere(page):
     paths = [name for name in re.findall(rf"`({FOLDER}[\w./-]*)`", text) if not re.search("[A-Z]{4}", name)]
     wrong = [target for target in links if not (page.parent / target).exists()]
     assert wrong + [path for path in paths if not (TOP / path).exists()] == []
+
+
+def items(page):
+    """First words of a manual page's list items that are commands or directives."""
+    text = (TOP / "docs" / "man" / page).read_text()
+    return set(re.findall(r"^\.It Cm ([\w-]+(?: (?:new|check)\b)?)", text, re.MULTILINE))
+
+
+def test_weir_8_has_every_command():
+    said = re.findall(r"^  weir \[?((?:module )?[a-z]+)\b", run_weir("help").stdout, re.MULTILINE)
+    assert len(said) > 10
+    assert items("weir.8") == set(said)
+
+
+def test_weir_conf_5_has_every_directive(folder):
+    """Core and shipped modules, by their tables; and nothing else."""
+    names = sorted(path.stem for path in pathlib.Path(MODULES).glob("*.so"))
+    config = folder / "weir.conf"
+    config.write_text(f"modules_dir {MODULES};\n" + "".join(f"module {name};\n" for name in names))
+    done = run_weir("modules", "-v", "-c", config)
+    assert done.returncode == 0, done.stderr
+    sections = re.findall(r"^# (\S+)\n(.*?)(?=^# |\Z)", done.stdout, re.MULTILINE | re.DOTALL)
+    directives = {name: set(re.findall(r"^## (\S+)$", text, re.MULTILINE)) for name, text in sections}
+    core = set().union(*(found for name, found in directives.items() if name not in names))
+    assert len(core) > 20
+    assert items("weir.conf.5") == core | {"site", "route", "upstream", "include"}
+    page = (TOP / "docs" / "man" / "weir.conf.5").read_text()
+    shipped = set().union(*(directives[name] for name in names))
+    assert {one for one in shipped if not re.search(rf"^\.Cm .*\b{one}\b", page, re.MULTILINE)} == set()
