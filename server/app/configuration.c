@@ -28,7 +28,10 @@ static bool read_tree(struct loading *l)
     l->c.tree = arena_new(l->c.arena, struct tree);
     if (!l->c.tree)
         return no_memory(l);
-    tree_load(l->c.tree, l->options->path, l->options->open_file ? &reader : NULL, l->c.arena, &l->c.diags);
+    struct tree_reader *read_by = l->options->open_file ? &reader : NULL;
+    bool fine = tree_load(l->c.tree, l->options->path, read_by, l->c.arena, &l->c.diags);
+    if (!fine && l->c.diags.errors == 0)
+        return no_memory(l);
     for (const struct source *source = l->c.tree->sources; source; source = source->next)
         if (!bindhost_note_file(l, source->path, false))
             return no_memory(l);
@@ -81,16 +84,21 @@ static struct place place_of_module(const struct loading *l, const weir_mod *mod
     return statement ? word_place(statement, &statement->args[0]) : (struct place){ .file = S("(built in)") };
 }
 
-static void register_blocks(struct schema *schema)
+static bool register_blocks(struct schema *schema)
 {
-    schema_add_block(schema, (struct schema_block){ S("site"), WEIR_IN_TOP, WEIR_IN_SITE, "NAME...",
-                                                    "a virtual host: exact names, *.suffix, or _ for any other name" });
-    schema_add_block(schema,
-                     (struct schema_block){ S("route"), WEIR_IN_SITE, WEIR_IN_ROUTE,
-                                            "[=|~] PATH [method=A,B] [header=NAME:VALUE] [client=CIDR,...]",
-                                            "part of a site: exact path, pattern in written order, longest prefix" });
-    schema_add_block(schema, (struct schema_block){ S("upstream"), WEIR_IN_TOP, WEIR_IN_UPSTREAM, "NAME",
-                                                    "a group of servers to proxy to" });
+    static const char route_words[] = "[=|~] PATH [method=A,B] [header=NAME:VALUE] [client=CIDR,...]";
+    const struct schema_block blocks[] = {
+        { S("site"), WEIR_IN_TOP, WEIR_IN_SITE, "NAME...",
+          "a virtual host: exact names, *.suffix, or _ for any other name" },
+        { S("route"), WEIR_IN_SITE, WEIR_IN_ROUTE, route_words,
+          "part of a site: an exact path, a pattern (in written order), or the longest prefix" },
+        { S("upstream"), WEIR_IN_TOP, WEIR_IN_UPSTREAM, "NAME", "a group of servers to proxy to" },
+    };
+
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+        if (!schema_add_block(schema, blocks[i]))
+            return false;
+    return true;
 }
 
 static bool register_owners(struct loading *l)
@@ -99,12 +107,17 @@ static bool register_owners(struct loading *l)
     if (!l->snapshot->schema)
         return no_memory(l);
     schema_init(l->snapshot->schema, l->c.arena);
-    register_blocks(l->snapshot->schema);
+    if (!register_blocks(l->snapshot->schema))
+        return no_memory(l);
     for (uint32_t i = 0; i < l->house->mod_count; i++) {
         const weir_mod *mod = l->house->mods[i];
         const char *why = schema_add(l->snapshot->schema, &mod->owner);
-        if (why)
-            diag_error(&l->c.diags, place_of_module(l, mod), STR_NONE, "module: %s", why);
+        if (why && str_equal(str_of(why), S("out of memory")))
+            return no_memory(l); /* the register may not be whole */
+        if (!why)
+            continue;
+        diag_error(&l->c.diags, place_of_module(l, mod), STR_NONE, "module: %s", why);
+        return false; /* some of its directives are in the register, and nobody has room for what they say */
     }
     return true;
 }
@@ -116,12 +129,16 @@ static bool register_variables(struct loading *l)
         return no_memory(l);
     variables_init(l->snapshot->variables, l->c.arena);
     const char *why = variables_add_builtin(l->snapshot->variables);
-    if (why)
+    if (why) {
         diag_error(&l->c.diags, (struct place){ .file = S("(built in)") }, STR_NONE, "variables: %s", why);
+        return false;
+    }
     for (uint32_t i = 0; i < l->house->mod_count; i++) {
         why = variables_add_module(l->snapshot->variables, l->house->mods[i]);
-        if (why)
-            diag_error(&l->c.diags, place_of_module(l, l->house->mods[i]), STR_NONE, "module: %s", why);
+        if (!why)
+            continue;
+        diag_error(&l->c.diags, place_of_module(l, l->house->mods[i]), STR_NONE, "module: %s", why);
+        return false;
     }
     l->host.variables = l->snapshot->variables;
     return true;
@@ -235,6 +252,8 @@ static bool finish(struct loading *l)
 {
     str log = l->process.values.error_log;
 
+    if (l->process.has_errors && l->c.diags.errors == 0)
+        return no_memory(l); /* bound twice, and only once without a mistake */
     if (log.n && log.p[0] == '/' && !bindhost_note_file(l, log, true))
         return no_memory(l);
     if (!listen_table_list(&l->house->sites.listens, l->c.arena, &l->c.listens, &l->c.listen_count))

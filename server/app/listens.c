@@ -246,6 +246,7 @@ const struct listen_set *listen_table_add(struct listen_table *table, const stru
     bool own = conf->listens.count > 0;
     bool said_wrongly = !own && (l->scope->state[l->owner_index] & SCOPE_FAILED); /* reported already */
     const struct listen_set *set = NULL;
+    uint32_t errors = l->diags->errors;
 
     *redirects = !own && l->scope->offers_tls && conf->redirect;
     if (own)
@@ -254,6 +255,8 @@ const struct listen_set *listen_table_add(struct listen_table *table, const stru
         set = default_set(table, l, conf, l->scope->offers_tls);
     if (set)
         count_tls_site(table, set, l->site);
+    else if (!said_wrongly && l->diags->errors == errors)
+        diag_error(l->diags, l->scope->place, STR_NONE, "no memory");
     return set;
 }
 

@@ -169,6 +169,10 @@ struct route *route_read(struct binder *binder, const struct scope *site, const 
     if (!bind_args(binder, site, statement, reading.skip, (weir_table)WEIR_TABLE(route_args), &args))
         return NULL;
     route->text = arena_printf(binder->arena, "%s%.*s", signs[route->kind], STR_ARG(args.path));
+    if (!route->text.p) {
+        refuse(&reading, NULL, STR_NONE, "no memory");
+        return NULL;
+    }
     route->path = args.path;
     route->clients = args.clients;
     bool fine = names_one(&reading, S("method"), &args.methods);

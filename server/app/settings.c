@@ -286,21 +286,23 @@ static void fill(const struct process_conf *conf, struct settings *to)
 }
 
 /* The tree's statements of the process alone. */
-static struct statement *own_statements(const struct tree *tree, const struct schema *schema, struct arena *arena)
+static bool own_statements(const struct tree *tree, const struct schema *schema, struct arena *arena,
+                           struct statement **first)
 {
-    struct statement *first = NULL, **end = &first;
+    struct statement **end = first;
 
+    *first = NULL;
     for (const struct statement *from = tree->first; from; from = from->next) {
         if (!schema_find(schema, from->name.text, WEIR_IN_TOP))
             continue;
         struct statement *copy = arena_dup(arena, from, sizeof(*from));
         if (!copy)
-            break;
+            return false;
         copy->next = NULL;
         *end = copy;
         end = &copy->next;
     }
-    return first;
+    return true;
 }
 
 bool settings_read(const struct tree *tree, struct arena *arena, struct process_settings *to)
@@ -309,18 +311,19 @@ bool settings_read(const struct tree *tree, struct arena *arena, struct process_
     struct schema schema;
     struct diags unheard; /* reported when the top scope is bound */
     struct bind_host host = { .is_rehearsal = true };
+    struct statement *statements;
 
     schema_init(&schema, arena);
     diags_init(&unheard, arena);
-    if (!mod || schema_add(&schema, &mod->owner) != NULL)
+    if (!mod || schema_add(&schema, &mod->owner) != NULL || !own_statements(tree, &schema, arena, &statements))
         return false;
     struct binder binder = { arena, &unheard, &schema, &host, modules.count };
-    struct scope *scope =
-        scope_bind(&binder, NULL, WEIR_IN_TOP, own_statements(tree, &schema, arena), (struct place){ 0 });
+    struct scope *scope = scope_bind(&binder, NULL, WEIR_IN_TOP, statements, (struct place){ 0 });
     if (!scope)
         return false;
     const struct process_conf *conf = scope->confs[mod->index];
     fill(conf, &to->values);
     to->modules = conf->modules;
+    to->has_errors = unheard.errors > 0;
     return gather_wishes(&conf->wishes, arena, to);
 }

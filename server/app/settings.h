@@ -23,10 +23,11 @@ struct process_settings {
     weir_table modules;        /* of struct module_statement */
     struct order_wish *wishes; /* of `pipeline STAGE NAME...;` */
     uint32_t wish_count;
+    bool has_errors; /* some of it is not as it was said: the top scope has to tell */
 };
 
-bool settings_read(const struct tree *tree, struct arena *arena,
-                   struct process_settings *to); /* false without memory */
+/* False without memory. */
+bool settings_read(const struct tree *tree, struct arena *arena, struct process_settings *to);
 unsigned usable_cores(void);
 
 #endif

@@ -4,6 +4,7 @@ UNIT_TESTS += tests/unit/app/test_answers
 UNIT_TESTS += tests/unit/app/test_configuration
 UNIT_TESTS += tests/unit/app/test_listens
 UNIT_TESTS += tests/unit/app/test_loader
+UNIT_TESTS += tests/unit/app/test_no_memory
 UNIT_TESTS += tests/unit/app/test_routes
 UNIT_TESTS += tests/unit/app/test_sites
 
