@@ -373,20 +373,25 @@ static void input_ended(struct weir_conn *c)
 static bool is_reset(const struct weir_conn *c)
 {
     struct pollfd p = { .fd = conn_fd(&c->conn) };
+    int signs = c->raw ? POLLERR : POLLERR | POLLHUP; /* a tunnel shuts its ways one by one */
 
-    return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP));
+    return poll(&p, 1, 0) > 0 && (p.revents & signs);
 }
 
-/* The peer shut its side while we still answer: serve it, unless the connection is gone altogether. */
-static void note_half_close(struct weir_conn *c)
+/* What is not read now cannot tell us that the peer is gone, so it is looked for. A peer that only shut its side while
+ * we still answer is served. A reset need not show as peer_closed. */
+static void look_for_end(struct weir_conn *c)
 {
+    if (!c->current || c->saw_eof || wants_input(c) || !(c->conn.peer_closed || c->conn.can_read))
+        return;
     if (is_reset(c)) {
         session_close(c);
         return;
     }
+    if (!c->conn.peer_closed || !c->body_done || c->raw)
+        return;
     c->saw_eof = true;
     c->keep_alive = false;
-    settle_wait(c);
 }
 
 static void read_more(struct weir_conn *c)
@@ -420,11 +425,9 @@ void h1_session_readable(struct weir_conn *c)
     read_more(c);
     if (c->reaped)
         return;
-    if (c->conn.peer_closed && c->current && !c->saw_eof && !wants_input(c) && c->body_done && !c->raw) {
-        note_half_close(c);
-        if (c->reaped)
-            return;
-    }
+    look_for_end(c);
+    if (c->reaped)
+        return;
     if (c->in && c->in_at == c->in->used && (!c->current || block_is_shared(c->in)) && !(c->in_body && !c->body_done))
         drop_input(c);
     settle_wait(c);
