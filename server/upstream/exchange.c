@@ -347,6 +347,8 @@ static void more_room(struct weir_req *r)
         x->body_done = false;
         deadline_cancel(&x->uc->deadline);
     }
+    if (x->phase == EXCHANGE_BODY && !deadline_is_set(&x->uc->deadline)) /* it passed while the client was slow */
+        deadline_set(&x->uc->deadline, r->plan->core->timeout_response);
     if (x->phase == EXCHANGE_BODY || x->phase == EXCHANGE_RAW)
         exchange_receive(x);
 }
