@@ -30,6 +30,7 @@ struct exchange {
     uint64_t started_us;
     uint64_t body_taken;        /* content bytes of the request taken from the pipeline: they cannot be had again */
     bool chunked, body_done, reused, got_bytes, wrote_bytes, write_failed, counted;
+    bool asks_upgrade; /* its head does */
     int failed_status;          /* of the last server tried */
     const char *failed_why;
 };

@@ -80,7 +80,7 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
     struct upstream_conn *uc = x->uc;
     struct weir_req *r = x->r;
 
-    if (head->status == 101 && !r->upgrade.n) {
+    if (head->status == 101 && !x->asks_upgrade) {
         exchange_fail(x, 502, "upgrade that nobody asked for");
         return;
     }

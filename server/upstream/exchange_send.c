@@ -61,7 +61,8 @@ static bool make_fields(struct exchange *x)
         return false;
     fields->room = r->fields.count + 16;
     fields->count = r->fields.count;
-    memcpy(fields->items, r->fields.items, sizeof(struct field) * r->fields.count);
+    if (r->fields.count) /* an HTTP/1.0 request may have none */
+        memcpy(fields->items, r->fields.items, sizeof(struct field) * r->fields.count);
     bool wants_trailers = fields_has_token(fields, FIELD_TE, S("trailers"));
     fields_remove_hop_by_hop(fields);
     if (!r->expects_continue)
@@ -81,6 +82,7 @@ bool exchange_put_head(struct exchange *x)
         return false;
     if (!request_run_up_head(r))
         return false;
+    x->asks_upgrade = fields_find_id(&r->up_fields, FIELD_UPGRADE) != NULL;
     str path = r->proxy_path.n ? r->proxy_path : r->uri.path;
     size_t size = HEAD_EXTRA + r->method.n + path.n + r->uri.query.n + h1_fields_size(&r->up_fields);
     struct block *block = block_create(size <= BLOCK_SMALL ? BLOCK_SMALL : (uint32_t)size);
