@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Python's websockets, both ends, driven from plain code: their loop runs in a thread."""
+
+import asyncio
+import threading
+
+import pytest
+
+from lib.patience import PATIENCE
+
+websockets = pytest.importorskip("websockets", reason="python3-websockets is not installed (./dev setup test)")
+
+
+class Loop:
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def do(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
+
+    def stop(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(PATIENCE)
+        self.loop.close()
+
+
+class EchoServer(Loop):
+    """Sends every message back; keeps the headers of each handshake."""
+
+    def __init__(self):
+        super().__init__()
+        self.handshakes = []
+        self.server = self.do(self._start())
+        self.port = self.server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    async def _start(self):
+        return await websockets.serve(self._echo, "127.0.0.1", 0, max_size=None, subprotocols=["echo"])
+
+    async def _echo(self, socket, *_):
+        self.handshakes.append(socket.request_headers)
+        async for message in socket:
+            await socket.send(message)
+
+    def stop(self):
+        async def close():
+            self.server.close()
+            await self.server.wait_closed()
+        self.do(close())
+        super().stop()
+
+
+class WebSocket(Loop):
+    """A client; closes with the close handshake."""
+
+    def __init__(self, url, **how):
+        super().__init__()
+        self.socket = self.do(self._connect(url, how))
+
+    async def _connect(self, url, how):
+        how.setdefault("compression", None)
+        return await websockets.connect(url, max_size=None, open_timeout=PATIENCE, **how)
+
+    def echo(self, message):
+        async def both():
+            await self.socket.send(message)
+            return await self.socket.recv()
+        return self.do(both())
+
+    def send(self, message):
+        self.do(self.socket.send(message))
+
+    def receive(self):
+        return self.do(self.socket.recv())
+
+    def ping(self):
+        """Until the pong is back."""
+        async def both():
+            await (await self.socket.ping())
+        self.do(both())
+
+    def close(self):
+        """The close code that came back."""
+        self.do(self.socket.close())
+        code = self.socket.close_code
+        self.stop()
+        return code
