@@ -11,3 +11,11 @@ ENGINE_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick
 UNIT_TESTS += tests/unit/engine/test_http1
 tests_unit_engine_test_http1_LDADD = $(ENGINE_LDADD)
 tests_unit_engine_test_http1_LDFLAGS = $(ENGINE_LDFLAGS)
+
+UNIT_TESTS += tests/unit/engine/test_bodies
+tests_unit_engine_test_bodies_LDADD = $(ENGINE_LDADD)
+tests_unit_engine_test_bodies_LDFLAGS = $(ENGINE_LDFLAGS)
+
+UNIT_TESTS += tests/unit/engine/test_tunnel
+tests_unit_engine_test_tunnel_LDADD = $(ENGINE_LDADD)
+tests_unit_engine_test_tunnel_LDFLAGS = $(ENGINE_LDFLAGS)
