@@ -221,7 +221,7 @@ void loader_know(struct schema *schema, str modules_dir, struct arena *arena)
     }
 }
 
-/* -- looked at, not loaded ------------------------------------------------------------------------------------------- */
+/* -- looked at, not loaded ----------------------------------------------------------------------------------------- */
 
 /* Lazy: a function that nobody has shall be named by `weir module check`, not end its look. */
 bool loader_look(str path, struct arena *arena, struct loader_look *look, str *why)

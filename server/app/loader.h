@@ -11,11 +11,10 @@
 
 /* What to say when NAME.so is not there: the nearest name in the folder, or what it holds. */
 str loader_hint(str name, str modules_dir, struct arena *arena);
-/* Tells the schema which directives the folder's modules would bring, leaving out those that are in the schema
- * already. */
+/* Tells the schema which directives the folder's modules would bring, but for those that it has already. */
 void loader_know(struct schema *schema, str modules_dir, struct arena *arena);
 
-/* A module's file opened for a look: load() is not run, and nothing of the descriptor has been checked. False and why. */
+/* A module's file opened for a look: load() is not run, nothing of the descriptor has been checked. False and why. */
 struct loader_look {
     void *handle;
     const struct weir_module *descriptor;
