@@ -41,12 +41,12 @@ static void install(const char *name, const char *as)
 
 static void test_load_and_find_again(void **state)
 {
-    struct arena *arena = arena_create(1024, 0);
-    str why;
-
     (void)state;
     if (!has_modules)
         skip();
+    struct arena *arena = arena_create(1024, 0);
+    str why;
+
     install("access", "access.so");
     weir_mod *mod = loader_load(S("access"), str_of(folder), arena, &why);
     assert_non_null(mod);
