@@ -12,7 +12,7 @@
 
 #define DEFAULT_FILE WEIR_SYSCONFDIR "/weir.conf"
 
-/* -- commands that need no file of their own -------------------------------------------------------------------------- */
+/* -- commands that need no file of their own ----------------------------------------------------------------------- */
 
 static int run_server(const struct cli_call *call)
 {
@@ -54,19 +54,21 @@ static int print_version(const struct cli_call *call)
 
 static int print_help(const struct cli_call *call);
 
-/* -- the table -------------------------------------------------------------------------------------------------------- */
+/* -- the table ----------------------------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct cli_command commands[] = {
     { "run", CLI_FILE | CLI_DAEMON, 0, 0, "[run] [-c FILE] [-d]", "serve; -d: in the background", run_server },
     { "check", CLI_FILE, 0, 0, "check [-c FILE]", "bind the whole configuration, print every error", cli_check },
     { "dump", CLI_FILE, 0, 0, "dump [-c FILE]", "the configuration as weir understood it", cli_dump },
     { "reload", CLI_FILE | CLI_SOCKET, 0, 0, "reload [-c FILE | -s SOCKET]",
       "take over the changed configuration, or print why not", cli_reload },
-    { "stop", CLI_FILE | CLI_SOCKET, 0, 0, "stop [-c FILE | -s SOCKET]", "finish what is under way, then end", cli_stop },
+    { "stop", CLI_FILE | CLI_SOCKET, 0, 0, "stop [-c FILE | -s SOCKET]", "finish what is under way, then end",
+      cli_stop },
     { "status", CLI_FILE | CLI_SOCKET | CLI_JSON, 0, 0, "status [-c FILE | -s SOCKET] [--json]",
       "figures of the running server", cli_status },
     { "drain", CLI_FILE | CLI_SOCKET, 0, 1, "drain [off] [-c FILE | -s SOCKET]",
-      "say on health checks that no new work is wanted; off: take work again", cli_drain },
+      "tell health checks that no new work is wanted; off: work again", cli_drain },
     { "pipeline", CLI_FILE, 0, 0, "pipeline [-c FILE]", "stages, hooks, and why in this order", cli_pipeline },
     { "modules", CLI_FILE | CLI_VERBOSE, 0, 0, "modules [-c FILE] [-v]",
       "loaded modules and their directives; -v: the manual as Markdown", cli_modules },
@@ -79,6 +81,7 @@ static const struct cli_command commands[] = {
     { "--rehearse", CLI_FILE, 0, 0, NULL, NULL, run_rehearsal },
     { "--serve", 0, 1, 1, NULL, NULL, run_serve },
 };
+/* clang-format on */
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 static const struct cli_command *find_command(str name)
@@ -103,41 +106,68 @@ static void print_usage(FILE *out)
     fprintf(out, "The default FILE is %s. See weir(8), weir.conf(5).\n", DEFAULT_FILE);
 }
 
+/* Behind a mistake: what would have been right, in a line that does not push the mistake off the screen. */
+static void remind(const struct cli_command *command, FILE *out)
+{
+    if (command && command->usage) {
+        fprintf(out, "usage: weir %s\n", command->usage);
+        return;
+    }
+    fprintf(out, "usage: weir COMMAND [options]; commands are");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (commands[i].usage)
+            fprintf(out, "%s %s", i ? "," : "", commands[i].name);
+    fprintf(out, " (weir help says more)\n");
+}
+
+/* "module" alone means both of its commands. */
+static bool is_meant(const struct cli_command *command, str name)
+{
+    str own = str_of(command->name);
+
+    return str_equal(own, name) ||
+           (str_has_prefix(own, name) && str_has_prefix(str_from(own, name.n), S(" ")) && command->usage);
+}
+
 static int print_help(const struct cli_call *call)
 {
     char name[64];
+    bool is_found = false;
 
     if (call->arg_count == 0) {
         print_usage(stdout);
         return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
     }
-    snprintf(name, sizeof(name), "%s%s%s", call->args[0], call->arg_count > 1 ? " " : "",
-             call->arg_count > 1 ? call->args[1] : "");
-    bool is_found = false;
-    for (int i = 0; i < COMMAND_COUNT; i++) {
-        bool is_it = str_equal(str_of(commands[i].name), str_of(name)) ||
-                     (call->arg_count == 1 && strcmp(name, "module") == 0 && str_has_prefix(str_of(commands[i].name), S("module ")));
-        if (is_it)
+    bool has_two = call->arg_count > 1;
+    snprintf(name, sizeof(name), "%s%s%s", call->args[0], has_two ? " " : "", has_two ? call->args[1] : "");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (is_meant(&commands[i], str_of(name))) {
             print_line(&commands[i], stdout);
-        is_found |= is_it;
-    }
+            is_found = true;
+        }
     if (is_found)
         return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
     fprintf(stderr, "weir: there is no command \"%s\"\n", name);
-    print_usage(stderr);
+    remind(NULL, stderr);
     return CLI_USAGE;
 }
 
-/* -- reading it ------------------------------------------------------------------------------------------------------- */
+/* -- reading it ---------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *word;
     enum cli_takes kind;
     bool has_value;
 } options[] = {
-    { "-c", CLI_FILE, true },         { "--config", CLI_FILE, true },    { "-s", CLI_SOCKET, true },
-    { "--socket", CLI_SOCKET, true }, { "-d", CLI_DAEMON, false },       { "--daemon", CLI_DAEMON, false },
-    { "-v", CLI_VERBOSE, false },     { "--verbose", CLI_VERBOSE, false }, { "--json", CLI_JSON, false },
+    {"-c",         CLI_FILE,    true },
+    { "--config",  CLI_FILE,    true },
+    { "-s",        CLI_SOCKET,  true },
+    { "--socket",  CLI_SOCKET,  true },
+    { "-d",        CLI_DAEMON,  false},
+    { "--daemon",  CLI_DAEMON,  false},
+    { "-v",        CLI_VERBOSE, false},
+    { "--verbose", CLI_VERBOSE, false},
+    { "--json",    CLI_JSON,    false},
 };
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
 
@@ -197,11 +227,11 @@ static bool complain_command(struct reading *reading, str word)
 static void set_option(struct cli_call *call, enum cli_takes kind, const char *value)
 {
     switch (kind) {
-    case CLI_FILE:    call->file = value; break;
-    case CLI_SOCKET:  call->socket = value; break;
-    case CLI_DAEMON:  call->daemonise = true; break;
+    case CLI_FILE: call->file = value; break;
+    case CLI_SOCKET: call->socket = value; break;
+    case CLI_DAEMON: call->daemonise = true; break;
     case CLI_VERBOSE: call->verbose = true; break;
-    case CLI_JSON:    call->json = true; break;
+    case CLI_JSON: call->json = true; break;
     }
 }
 
@@ -326,7 +356,7 @@ int cli_main(int argc, char **argv)
     bool ok = cli_parse(argc, argv, arena, &call, &why);
     if (!ok) {
         fprintf(stderr, "weir: " STR_FMT "\n", STR_ARG(why));
-        print_usage(stderr);
+        remind(call.command, stderr);
     }
     arena_destroy(arena); /* the call points into argv */
     return ok ? call.command->run(&call) : CLI_USAGE;

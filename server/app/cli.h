@@ -11,11 +11,11 @@
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 enum cli_takes { /* -c FILE, -s SOCKET, -d, -v, --json, --serve's FD */
-    CLI_FILE = 1,
-    CLI_SOCKET = 2,
-    CLI_DAEMON = 4,
-    CLI_VERBOSE = 8,
-    CLI_JSON = 16
+                 CLI_FILE = 1,
+                 CLI_SOCKET = 2,
+                 CLI_DAEMON = 4,
+                 CLI_VERBOSE = 8,
+                 CLI_JSON = 16
 };
 
 struct cli_call {
@@ -28,9 +28,9 @@ struct cli_call {
 };
 
 struct cli_command {
-    const char *name; /* one or two words */
-    unsigned takes;   /* enum cli_takes */
-    int least, most;  /* arguments */
+    const char *name;            /* one or two words */
+    unsigned takes;              /* enum cli_takes */
+    int least, most;             /* arguments */
     const char *usage, *summary; /* NULL: not shown */
     int (*run)(const struct cli_call *call);
 };

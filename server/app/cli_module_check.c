@@ -40,7 +40,7 @@ static void refuse(struct checking *checking, const char *fmt, ...)
     checking->is_refused = true;
 }
 
-/* -- its file ---------------------------------------------------------------------------------------------------------- */
+/* -- its file ------------------------------------------------------------------------------------------------------ */
 
 static bool map_file(struct checking *checking)
 {
@@ -106,14 +106,16 @@ static void check_imports(struct checking *checking)
     for (uint32_t i = 0; i < checking->symbols.imports.count; i++) {
         const struct elf_import *import = vec_at(&checking->symbols.imports, struct elf_import, i);
         str name = arena_str(checking->arena, import->name);
-        if (import->is_weak || !name.p || str_has_prefix(name, S("weir_")) || loader_look_finds(&checking->look, name.p))
+        if (import->is_weak || !name.p || str_has_prefix(name, S("weir_")) ||
+            loader_look_finds(&checking->look, name.p))
             continue;
-        refuse(checking, "imports " STR_FMT ", which neither libc nor the libraries it names have (link with -Wl,-z,defs)",
+        refuse(checking,
+               "imports " STR_FMT ", which neither libc nor the libraries it names have (link with -Wl,-z,defs)",
                STR_ARG(name));
     }
 }
 
-/* -- its descriptor ---------------------------------------------------------------------------------------------------- */
+/* -- its descriptor ------------------------------------------------------------------------------------------------ */
 
 static const char *grow_tables(struct weir_module *m)
 {
@@ -170,7 +172,7 @@ static bool check_descriptor(struct checking *checking)
     return !why;
 }
 
-/* -- printing ---------------------------------------------------------------------------------------------------------- */
+/* -- printing ------------------------------------------------------------------------------------------------------ */
 
 static const char *text_or(const char *text, const char *other)
 {
@@ -260,10 +262,11 @@ static void print_module(const struct checking *checking)
         str library = *vec_at(&checking->symbols.libraries, str, i);
         printf(" " STR_FMT, STR_ARG(library));
     }
-    printf("%s, %u symbols of theirs\n", checking->symbols.libraries.count ? "" : " none", checking->symbols.imports.count);
+    printf("%s, %u symbols of theirs\n", checking->symbols.libraries.count ? "" : " none",
+           checking->symbols.imports.count);
 }
 
-/* -- the command ------------------------------------------------------------------------------------------------------- */
+/* -- the command --------------------------------------------------------------------------------------------------- */
 
 static void look_inside(struct checking *checking)
 {

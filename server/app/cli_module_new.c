@@ -17,8 +17,8 @@ enum { NAME_MOST = 31, FILES_MOST = 64, FILE_MOST = 1024 * 1024 };
 
 struct copying {
     struct arena *arena;
-    str name, id;        /* as in the configuration; as in C and in directives */
-    str from, to;        /* folders */
+    str name, id;         /* as in the configuration; as in C and in directives */
+    str from, to;         /* folders */
     str made[FILES_MOST]; /* paths, to be taken away after a mistake */
     unsigned made_count;
 };
@@ -29,7 +29,7 @@ static bool fail(const char *what, str path)
     return false;
 }
 
-/* -- the name ---------------------------------------------------------------------------------------------------------- */
+/* -- the name ------------------------------------------------------------------------------------------------------ */
 
 static bool check_name(str name)
 {
@@ -40,7 +40,8 @@ static bool check_name(str name)
               name.p[i] == '_';
     if (!ok) {
         fprintf(stderr,
-                "weir: \"" STR_FMT "\" is no name for a module: a to z first, then also 0 to 9, '-' and '_', at most %d\n",
+                "weir: \"" STR_FMT
+                "\" is no name for a module: a to z first, then also 0 to 9, '-' and '_', at most %d\n",
                 STR_ARG(name), NAME_MOST);
         return false;
     }
@@ -61,7 +62,7 @@ static str identifier_of(str name, struct arena *arena)
     return id;
 }
 
-/* -- one file ---------------------------------------------------------------------------------------------------------- */
+/* -- one file ------------------------------------------------------------------------------------------------------ */
 
 /* Text with @name@ and @id@ replaced. */
 static void write_filled(const struct copying *copying, str text, FILE *out)
@@ -139,7 +140,7 @@ static bool copy_file(struct copying *copying, str file)
     return ok || fail("cannot write", target);
 }
 
-/* -- all of them ------------------------------------------------------------------------------------------------------- */
+/* -- all of them --------------------------------------------------------------------------------------------------- */
 
 static bool copy_all(struct copying *copying)
 {

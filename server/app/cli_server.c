@@ -61,8 +61,7 @@ static bool complain(const struct question *question)
 
 static bool ask_json(struct question *question, const char *method, const char *path)
 {
-    return ask(question, method, path, "application/json") &&
-           (question->reply.status / 100 == 2 || complain(question));
+    return ask(question, method, path, "application/json") && (question->reply.status / 100 == 2 || complain(question));
 }
 
 static int end(struct question *question, bool ok)
@@ -71,7 +70,7 @@ static int end(struct question *question, bool ok)
     return ok && fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
 }
 
-/* -- commands -------------------------------------------------------------------------------------------------------- */
+/* -- commands ------------------------------------------------------------------------------------------------------ */
 
 int cli_reload(const struct cli_call *call)
 {

@@ -39,7 +39,12 @@ static void print_uptime(uint64_t seconds, FILE *out)
     static const struct {
         const char *name;
         uint64_t seconds;
-    } units[] = { { "d", 86400 }, { "h", 3600 }, { "min", 60 }, { "s", 1 } };
+    } units[] = {
+        {"d",    86400},
+        { "h",   3600 },
+        { "min", 60   },
+        { "s",   1    }
+    };
     unsigned i = 0;
 
     while (i < 3 && seconds < units[i].seconds)
@@ -92,9 +97,11 @@ bool status_print(str json, struct arena *arena, FILE *out)
     fprintf(out, "weir " STR_FMT ", server process %llu, up ", STR_ARG(version), number(&s, "pid"));
     print_uptime(number(&s, "uptime"), out);
     fprintf(out, " (since " STR_FMT ")%s\n", STR_ARG(started),
-            is_true(&s, "stopping") ? ", stopping" : is_true(&s, "draining") ? ", draining" : "");
-    fprintf(out, "  configuration   " STR_FMT ", generation %llu (%llu alive)\n", STR_ARG(file), number(&s, "generation"),
-            number(&s, "snapshots_alive"));
+            is_true(&s, "stopping")   ? ", stopping"
+            : is_true(&s, "draining") ? ", draining"
+                                      : "");
+    fprintf(out, "  configuration   " STR_FMT ", generation %llu (%llu alive)\n", STR_ARG(file),
+            number(&s, "generation"), number(&s, "snapshots_alive"));
     fprintf(out, "  reloads         %llu done, %llu refused\n", number(&s, "reloads"), number(&s, "failed_reloads"));
     fprintf(out, "  workers         %llu\n", number(&s, "workers"));
     fprintf(out, "  connections     %llu now, %llu accepted\n", number(&s, "connections"), number(&s, "accepted"));

@@ -58,7 +58,7 @@ static struct {
     bool is_open;
 } control;
 
-/* -- a client's life ------------------------------------------------------------------------------------------------- */
+/* -- a client's life ----------------------------------------------------------------------------------------------- */
 
 static void close_client(struct client *client)
 {
@@ -97,8 +97,10 @@ static void write_answer(struct client *client)
     while (client->sent < client->head_n + body_n) {
         size_t of_head = client->sent < client->head_n ? client->sent : client->head_n;
         size_t of_body = client->sent - of_head;
-        struct iovec iov[] = { { client->head + of_head, client->head_n - of_head },
-                               { client->answer.p + of_body, body_n - of_body } };
+        struct iovec iov[] = {
+            {client->head + of_head,      client->head_n - of_head},
+            { client->answer.p + of_body, body_n - of_body        }
+        };
         int first = of_head == client->head_n, count = 2 - first - (body_n == 0);
         int64_t n = conn_write(&client->conn, iov + first, count);
         if (n == CONN_AGAIN)
@@ -115,7 +117,7 @@ static void write_answer(struct client *client)
     linger(client);
 }
 
-/* -- replies: the client may be gone afterwards ---------------------------------------------------------------------- */
+/* -- replies: the client may be gone afterwards -------------------------------------------------------------------- */
 
 static void reply(struct client *client, int status, const char *type, const char *more_fields)
 {
@@ -157,7 +159,7 @@ static void refuse(struct client *client, int status, const char *why)
     reply_json(client, status, answer_error, why);
 }
 
-/* -- endpoints ------------------------------------------------------------------------------------------------------- */
+/* -- endpoints ----------------------------------------------------------------------------------------------------- */
 
 static void act_status(struct client *client)
 {
@@ -227,10 +229,13 @@ static void act_reopen(struct client *client)
 static const struct endpoint *find_endpoint(str path)
 {
     static const struct endpoint endpoints[] = {
-        { WEIR_S("/v1/status"), WEIR_S("GET"), act_status },    { WEIR_S("/v1/modules"), WEIR_S("GET"), act_modules },
-        { WEIR_S("/v1/reload"), WEIR_S("POST"), act_reload },   { WEIR_S("/v1/stop"), WEIR_S("POST"), act_stop },
-        { WEIR_S("/v1/drain"), WEIR_S("POST"), act_drain },     { WEIR_S("/v1/undrain"), WEIR_S("POST"), act_undrain },
-        { WEIR_S("/v1/reopen"), WEIR_S("POST"), act_reopen },
+        {WEIR_S("/v1/status"),   WEIR_S("GET"),  act_status },
+        { WEIR_S("/v1/modules"), WEIR_S("GET"),  act_modules},
+        { WEIR_S("/v1/reload"),  WEIR_S("POST"), act_reload },
+        { WEIR_S("/v1/stop"),    WEIR_S("POST"), act_stop   },
+        { WEIR_S("/v1/drain"),   WEIR_S("POST"), act_drain  },
+        { WEIR_S("/v1/undrain"), WEIR_S("POST"), act_undrain},
+        { WEIR_S("/v1/reopen"),  WEIR_S("POST"), act_reopen },
     };
 
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
@@ -239,7 +244,7 @@ static const struct endpoint *find_endpoint(str path)
     return NULL;
 }
 
-/* -- the request ----------------------------------------------------------------------------------------------------- */
+/* -- the request --------------------------------------------------------------------------------------------------- */
 
 static const struct h1_limits limits = { HEAD_BYTES, FIELDS_MOST };
 
@@ -283,19 +288,14 @@ static bool take_body(struct client *client, const char *p, size_t n)
 
     for (;; p += used, n -= used) {
         switch (h1_body_feed(&client->body, p, n, &used, &data, &error)) {
-        case H1_BODY_MORE:
-            return true;
+        case H1_BODY_MORE: return true;
         case H1_BODY_DATA:
             if (client->body.received <= BODY_BYTES)
                 continue;
             refuse(client, 413, "content of more than 64 KB");
             return false;
-        case H1_BODY_BAD:
-            refuse(client, error.status, error.why);
-            return false;
-        case H1_BODY_END:
-            client->endpoint->act(client);
-            return false;
+        case H1_BODY_BAD: refuse(client, error.status, error.why); return false;
+        case H1_BODY_END: client->endpoint->act(client); return false;
         }
     }
 }
@@ -361,18 +361,13 @@ static void on_readable(struct conn *conn)
 
     switch (client->state) {
     case READS_HEAD:
-    case READS_BODY:
-        read_request(client);
-        break;
+    case READS_BODY: read_request(client); break;
     case WAITS_FOR_RELOAD:
         if (is_gone(client))
             close_client(client);
         break;
-    case WRITES:
-        break;
-    case LINGERS:
-        linger(client);
-        break;
+    case WRITES: break;
+    case LINGERS: linger(client); break;
     }
 }
 
@@ -390,7 +385,7 @@ static void on_ready(struct conn *conn, bool ok)
     (void)ok;
 }
 
-/* -- the door -------------------------------------------------------------------------------------------------------- */
+/* -- the door ------------------------------------------------------------------------------------------------------ */
 
 static void on_accept(struct listener *listener, int fd, const struct addr *peer)
 {
@@ -433,6 +428,6 @@ void control_close(void)
         return;
     control.is_open = false;
     listener_close(&control.listener);
-    list_each(at, &control.clients)
+    list_each (at, &control.clients)
         close_client(list_entry(at, struct client, link));
 }

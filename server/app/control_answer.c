@@ -24,7 +24,7 @@ bool answer_make(struct out *out, void (*write)(struct out *out, const void *arg
     return false;
 }
 
-/* -- pieces: each member but the first brings its comma -------------------------------------------------------------- */
+/* -- pieces: each member but the first brings its comma ------------------------------------------------------------ */
 
 static void put_name(struct out *out, const char *name)
 {
@@ -118,7 +118,7 @@ static void put_modules(struct out *out, bool in_full)
     out_char(out, ']');
 }
 
-/* -- whole answers --------------------------------------------------------------------------------------------------- */
+/* -- whole answers ------------------------------------------------------------------------------------------------- */
 
 static void put_configuration(struct out *out, const struct configuration *c)
 {

@@ -20,7 +20,7 @@ enum { IS_SANITIZED = 1 };
 enum { IS_SANITIZED = 0 };
 #endif
 
-/* -- whose code an address is ---------------------------------------------------------------------------------------- */
+/* -- whose code an address is -------------------------------------------------------------------------------------- */
 
 /* Read by the handler on any thread: `to` is stored last and looked at first. */
 
@@ -33,7 +33,7 @@ struct search {
     struct code found;
 };
 
-static bool holds(uintptr_t base, const ElfW(Phdr) *segment, uintptr_t address)
+static bool holds(uintptr_t base, const ElfW(Phdr) * segment, uintptr_t address)
 {
     return segment->p_type == PT_LOAD && address >= base + segment->p_vaddr &&
            address - base - segment->p_vaddr < segment->p_memsz;
@@ -90,7 +90,7 @@ unsigned crash_find_code(uintptr_t address, uint64_t *offset)
     return 0;
 }
 
-/* -- the handler ----------------------------------------------------------------------------------------------------- */
+/* -- the handler --------------------------------------------------------------------------------------------------- */
 
 static _Thread_local unsigned thread_number; /* the worker's index + 1; 0 on other threads */
 
@@ -153,7 +153,7 @@ void crash_watch(void)
         sigaction(numbers[i], &action, NULL);
 }
 
-/* -- a stack for it, since the thread's own may be what is used up ---------------------------------------------------- */
+/* -- a stack for it, since the thread's own may be what is used up ------------------------------------------------- */
 
 static pthread_key_t stack_key;
 

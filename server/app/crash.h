@@ -15,11 +15,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void crash_watch(void);       /* installs the handlers (not in sanitized builds: theirs say more) */
-void crash_thread_init(void); /* each worker's thread: a stack of its own for the handler, freed with the thread */
+void crash_watch(void); /* installs the handlers (not in sanitized builds: theirs say more) */
+/* Each worker: a stack of its own for the handler, freed with the thread. */
+void crash_thread_init(void);
 /* Which addresses are this module's code: those of the object that the symbol lies in. Main thread. */
 void crash_note_code(unsigned module, const void *symbol);
-/* Index + 1 of the module whose code the address lies in, or 0. *offset: from the start of its (or weir's own) object. */
+/* Index + 1 of the module whose code the address lies in, or 0. *offset: into its object, or weir's own. */
 unsigned crash_find_code(uintptr_t address, uint64_t *offset);
 bool watchdog_start(void); /* a thread of its own */
 void watchdog_stop(void);

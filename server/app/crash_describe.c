@@ -32,9 +32,18 @@ static void put_signal(struct text *text, int number)
         int number;
         const char *name;
     } names[] = {
-        { SIGSEGV, "SIGSEGV" }, { SIGBUS, "SIGBUS" },   { SIGILL, "SIGILL" },   { SIGFPE, "SIGFPE" },
-        { SIGABRT, "SIGABRT" }, { SIGTRAP, "SIGTRAP" }, { SIGSYS, "SIGSYS" },   { SIGKILL, "SIGKILL" },
-        { SIGTERM, "SIGTERM" }, { SIGINT, "SIGINT" },   { SIGXCPU, "SIGXCPU" }, { SIGPIPE, "SIGPIPE" },
+        {SIGSEGV,  "SIGSEGV"},
+        { SIGBUS,  "SIGBUS" },
+        { SIGILL,  "SIGILL" },
+        { SIGFPE,  "SIGFPE" },
+        { SIGABRT, "SIGABRT"},
+        { SIGTRAP, "SIGTRAP"},
+        { SIGSYS,  "SIGSYS" },
+        { SIGKILL, "SIGKILL"},
+        { SIGTERM, "SIGTERM"},
+        { SIGINT,  "SIGINT" },
+        { SIGXCPU, "SIGXCPU"},
+        { SIGPIPE, "SIGPIPE"},
     };
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)

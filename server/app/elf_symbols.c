@@ -52,7 +52,7 @@ static bool copy_from(str file, uint64_t offset, void *to, size_t n)
     return true;
 }
 
-static bool slice_of(str file, const ElfW(Shdr) *section, str *out)
+static bool slice_of(str file, const ElfW(Shdr) * section, str *out)
 {
     if (section->sh_offset > file.n || section->sh_size > file.n - section->sh_offset)
         return false;
@@ -69,7 +69,7 @@ static bool name_at(str strings, uint64_t offset, str *name)
     return name->n < rest.n; /* its NUL was there */
 }
 
-static const char *read_header(str file, ElfW(Ehdr) *header)
+static const char *read_header(str file, ElfW(Ehdr) * header)
 {
     if (file.n < EI_NIDENT || memcmp(file.p, ELFMAG, SELFMAG) != 0)
         return "no ELF file";
@@ -86,13 +86,13 @@ static const char *read_header(str file, ElfW(Ehdr) *header)
     return NULL;
 }
 
-static bool read_section(str file, const ElfW(Ehdr) *header, uint32_t i, ElfW(Shdr) *section)
+static bool read_section(str file, const ElfW(Ehdr) * header, uint32_t i, ElfW(Shdr) * section)
 {
     return i < header->e_shnum && header->e_shoff <= file.n &&
            copy_from(file, header->e_shoff + (uint64_t)i * sizeof(*section), section, sizeof(*section));
 }
 
-static bool note_symbol(const ElfW(Sym) *symbol, str name, struct arena *arena, struct elf_symbols *out)
+static bool note_symbol(const ElfW(Sym) * symbol, str name, struct arena *arena, struct elf_symbols *out)
 {
     unsigned bind = SYMBOL_BIND(symbol->st_info), seen = SYMBOL_VISIBILITY(symbol->st_other);
 

@@ -65,14 +65,10 @@ static bool skip_value(str *s, unsigned depth)
     if (!s->n || depth > DEEPEST)
         return false;
     switch (s->p[0]) {
-    case '{':
-        return take(s, '{') && skip_items(s, '}', depth);
-    case '[':
-        return take(s, '[') && skip_items(s, ']', depth);
-    case '"':
-        return skip_string(s);
-    default:
-        return skip_word(s);
+    case '{': return take(s, '{') && skip_items(s, '}', depth);
+    case '[': return take(s, '[') && skip_items(s, ']', depth);
+    case '"': return skip_string(s);
+    default: return skip_word(s);
     }
 }
 
@@ -121,7 +117,7 @@ bool json_next(str *rest, str *value)
     return true;
 }
 
-/* -- strings --------------------------------------------------------------------------------------------------------- */
+/* -- strings ------------------------------------------------------------------------------------------------------- */
 
 static size_t put_utf8(char *to, uint32_t c)
 {

@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <time.h>
 
-/* -- one look -------------------------------------------------------------------------------------------------------- */
+/* -- one look ------------------------------------------------------------------------------------------------------ */
 
 /* The acquire pairs with the release in crumb_enter: behind it lie the stage, and the name of a module just loaded. */
 static uint32_t running(const struct crumb *crumb)
@@ -30,7 +30,9 @@ static void look_at(struct watched *watched, const struct crumb *crumb, uint64_t
     if (watched->is_told || now - watched->since < WATCHDOG_LIMIT)
         return;
     watched->is_told = true;
-    told(arg, &(struct watchdog_finding){ .worker = worker, .module = module, .held = now - watched->since,
+    told(arg, &(struct watchdog_finding){ .worker = worker,
+                                          .module = module,
+                                          .held = now - watched->since,
                                           .stage = __atomic_load_n(&crumb->stage, __ATOMIC_RELAXED) });
 }
 
@@ -54,7 +56,7 @@ uint64_t watchdog_look(struct watchdog *watchdog, const struct crumbs *c, uint64
     return now - watchdog->moved_at < WATCHDOG_IDLE_AFTER ? WATCHDOG_LOOK : WATCHDOG_IDLE;
 }
 
-/* -- the thread ------------------------------------------------------------------------------------------------------ */
+/* -- the thread ---------------------------------------------------------------------------------------------------- */
 
 static struct {
     pthread_t thread;
@@ -105,7 +107,8 @@ static bool init_stop(void)
 
     if (pthread_condattr_init(&monotonic) != 0)
         return false;
-    bool ok = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0 && pthread_cond_init(&dog.stop, &monotonic) == 0;
+    bool ok =
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0 && pthread_cond_init(&dog.stop, &monotonic) == 0;
     pthread_condattr_destroy(&monotonic);
     return ok;
 }
