@@ -118,8 +118,7 @@ static void begin(struct exchange *x, struct upstream_conn *uc, bool reused)
             exchange_fail(x, 503, "head could not be made");
         return;
     }
-    exchange_send_body(x);
-    exchange_write(x);
+    exchange_send(x);
 }
 
 static void resolve(struct exchange *x);
@@ -332,8 +331,7 @@ static void more_body(struct weir_req *r)
     }
     if (x->phase != EXCHANGE_HEAD && x->phase != EXCHANGE_BODY && x->phase != EXCHANGE_RAW)
         return;
-    exchange_send_body(x);
-    exchange_write(x);
+    exchange_send(x);
 }
 
 static void more_room(struct weir_req *r)
@@ -381,10 +379,8 @@ void exchange_conn_writable(struct upstream_conn *uc)
     struct exchange *x = uc->exchange;
 
     exchange_write(x);
-    if (x->uc == uc && !uc->out.n) {
-        exchange_send_body(x);
-        exchange_write(x);
-    }
+    if (x->uc == uc && !uc->out.n)
+        exchange_send(x);
 }
 
 void exchange_conn_due(struct upstream_conn *uc)

@@ -39,7 +39,7 @@ extern const struct origin_calls exchange_origin; /* r->origin_data: the struct 
 
 /* exchange_send.c */
 bool exchange_put_head(struct exchange *x); /* false: not enough memory, or a hook refused (then answered) */
-void exchange_send_body(struct exchange *x);
+void exchange_send(struct exchange *x); /* content as far as it goes: put and written */
 void exchange_write(struct exchange *x);
 
 /* exchange_receive.c */

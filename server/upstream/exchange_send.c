@@ -141,7 +141,7 @@ static bool put_end(struct exchange *x)
     return fine;
 }
 
-void exchange_send_body(struct exchange *x)
+static void send_body(struct exchange *x)
 {
     struct weir_req *r = x->r;
 
@@ -203,4 +203,16 @@ void exchange_write(struct exchange *x)
         write_broke(x);
     else if (rc == 1 && x->phase == EXCHANGE_RAW && x->body_done)
         conn_shutdown_write(&uc->conn);
+}
+
+/* A hook makes more as soon as its output is taken; when all of that was written nobody else would ask for it. */
+void exchange_send(struct exchange *x)
+{
+    struct upstream_conn *uc = x->uc;
+    const struct body *up = &x->r->up;
+
+    do {
+        send_body(x);
+        exchange_write(x);
+    } while (x->uc && x->uc == uc && !x->body_done && !x->write_failed && !uc->out.n && (up->out.n || up->out_end));
 }

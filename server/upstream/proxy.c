@@ -13,14 +13,16 @@ static const struct weir_directive directives[] = {
              "pass requests to an upstream by name, to http://HOST[:PORT][/PATH], https://... or unix:PATH"),
 };
 
-/* /api/x under `route /api/` and a URL path of /v2/ becomes /v2/x. */
+/* /api/x under `route /api/` becomes /v2/x with a URL path of /v2/, and with one of /v2: exactly one slash stands
+ * there. */
 static bool replace_prefix(weir_req *r, const struct weir_upstream *upstream)
 {
     str rest = str_from(r->uri.match, r->route_prefix.n);
-    if (str_has_suffix(upstream->path, S("/")) && str_has_prefix(rest, S("/")))
+    bool ends = str_has_suffix(upstream->path, S("/")), begins = str_has_prefix(rest, S("/"));
+    if (ends && begins)
         rest = str_from(rest, 1);
-    str parts[] = { upstream->path, rest };
-    r->proxy_path = arena_concat(r->arena, parts, 2);
+    str parts[] = { upstream->path, rest.n && !ends && !begins ? S("/") : S(""), rest };
+    r->proxy_path = arena_concat(r->arena, parts, 3);
     return r->proxy_path.p != NULL;
 }
 

@@ -257,6 +257,8 @@ static bool set_keys(struct upstream_binding *b, struct weir_upstream *u, const 
     str identity = arena_printf(b->binder->arena, "%.*s %d %.*s", STR_ARG(conf->tls_server_name), conf->tls_verify,
                                 STR_ARG(conf->tls_ca));
 
+    if (!identity.p)
+        return false;
     for (uint32_t i = 0; i < u->server_count; i++) {
         u->servers[i].key = server_key(b, &u->servers[i], u, identity);
         if (!u->servers[i].key.p)
