@@ -19,3 +19,11 @@ tests_unit_engine_test_bodies_LDFLAGS = $(ENGINE_LDFLAGS)
 UNIT_TESTS += tests/unit/engine/test_tunnel
 tests_unit_engine_test_tunnel_LDADD = $(ENGINE_LDADD)
 tests_unit_engine_test_tunnel_LDFLAGS = $(ENGINE_LDFLAGS)
+
+UNIT_TESTS += tests/unit/engine/test_upstream
+tests_unit_engine_test_upstream_LDADD = $(ENGINE_LDADD)
+tests_unit_engine_test_upstream_LDFLAGS = $(ENGINE_LDFLAGS)
+
+UNIT_TESTS += tests/unit/engine/test_hooks
+tests_unit_engine_test_hooks_LDADD = $(ENGINE_LDADD)
+tests_unit_engine_test_hooks_LDFLAGS = $(ENGINE_LDFLAGS)
