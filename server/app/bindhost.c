@@ -103,6 +103,13 @@ bool bindhost_read_config(void *arg, str path, struct arena *arena, str *text, s
     return read_whole(arg, path, READ_MOST, arena, text, why);
 }
 
+void bindhost_list_config(void *arg, str pattern, void (*found)(void *to, str path), void *to)
+{
+    struct loading *l = arg;
+
+    l->options->list_files(l->options->arg, pattern, found, to);
+}
+
 /* -- logs and state ------------------------------------------------------------------------------------------------ */
 
 static weir_sink *get_sink(void *arg, str target, const void *options, str *why)

@@ -127,8 +127,10 @@ bool bounds_want(struct bounds *bounds, str key, unsigned workers, char *why, si
         b->is_shared = true;
         b->fds[b->count++] = inherited;
     } else if (!bind_all(b, &addr, workers)) {
-        explain(why, why_n, key, errno);
+        int error = errno;
+        explain(why, why_n, key, error);
         bound_destroy(b, false);
+        errno = error;
         return false;
     }
     b->is_wanted = true;

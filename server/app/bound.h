@@ -4,7 +4,7 @@
  * Shape:   one SO_REUSEPORT socket per worker for TCP; one shared socket for unix paths and for sockets taken over from
  *          the service manager.
  * Owner:   the supervisor.
- * Errors:  a readable reason, with the cure where there is one. */
+ * Errors:  a readable reason, with the cure where there is one; errno tells it to programs. */
 #ifndef APP_BOUND_H
 #define APP_BOUND_H
 

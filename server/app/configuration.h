@@ -55,6 +55,8 @@ struct configuration_options {
     /* How files are opened (keys and the like that only the supervisor may read); NULL: open(2). Same for both
      * kinds. */
     int (*open_file)(void *arg, str path);
+    /* Which files a pattern of `include` names; NULL: those on the disk. */
+    void (*list_files)(void *arg, str pattern, void (*found)(void *to, str path), void *to);
     void *arg;
 };
 

@@ -15,11 +15,11 @@
 enum { WORKERS_MOST = CRUMBS_MOST };
 
 struct seat { /* one worker's listener on one address; the worker's own once the message is sent */
-    struct message message;
+    struct message opening, closing; /* a stop may come while the first is still in the mail */
     struct listener listener;
     const struct listen_point *point;
     int fd;
-    bool opens, is_open;
+    bool is_open;
 };
 
 struct spot { /* one address */
@@ -78,16 +78,19 @@ static void on_accept(struct listener *listener, int fd, const struct addr *peer
     session_accept(((struct seat *)listener->owner)->point, fd, peer);
 }
 
-static void seat_run(struct message *message)
+static void run_opening(struct message *message)
 {
-    struct seat *seat = list_entry(message, struct seat, message);
+    struct seat *seat = list_entry(message, struct seat, opening);
 
-    if (seat->opens) {
-        seat->is_open = listener_open(&seat->listener, seat->fd, seat, on_accept);
-        if (!seat->is_open)
-            log_error("listen %.*s: no memory or descriptors on a worker", STR_ARG(seat->point->key));
-        return;
-    }
+    seat->is_open = listener_open(&seat->listener, seat->fd, seat, on_accept);
+    if (!seat->is_open)
+        log_error("listen %.*s: no memory or descriptors on a worker", STR_ARG(seat->point->key));
+}
+
+static void run_closing(struct message *message)
+{
+    struct seat *seat = list_entry(message, struct seat, closing);
+
     if (seat->is_open)
         listener_close(&seat->listener);
     else
@@ -109,24 +112,20 @@ static bool seat_open(struct spot *s, const struct listen_point *point, struct w
         return false;
     }
     seat->point = point;
-    seat->opens = true;
-    seat->message.run = seat_run;
+    seat->opening.run = run_opening;
+    seat->closing.run = run_closing;
     s->seats[i] = seat;
-    worker_post(worker, &seat->message);
+    worker_post(worker, &seat->opening);
     return true;
 }
 
-/* The seat's first message is long run: reloads pass through the supervisor. A second one in the same queue is fine
- * only then. */
 static void seat_close(struct spot *s, struct worker *worker, unsigned i)
 {
     struct seat *seat = s->seats[i];
 
     s->seats[i] = NULL;
-    if (!seat)
-        return;
-    seat->opens = false;
-    worker_post(worker, &seat->message);
+    if (seat)
+        worker_post(worker, &seat->closing);
 }
 
 static void spot_free(struct spot *s)
@@ -161,6 +160,8 @@ bool listening_apply(const struct configuration *c, struct worker *const *worker
     for (uint32_t k = 0; k < c->listen_count; k++) {
         const struct listen_point *point = c->listens[k].point;
         struct spot *s = spot_get(point->key);
+        if (s && s->count == 0 && c->listens[k].is_implied)
+            continue; /* the machine lacks the address family */
         if (!s || s->count < (s->is_shared ? 1 : count)) {
             snprintf(why, n, "listen %.*s: the supervisor gave no socket for it", STR_ARG(point->key));
             return false;

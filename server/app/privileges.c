@@ -81,6 +81,29 @@ void privileges_give(int fd, const struct settings *settings)
         return; /* it can still be written through this descriptor */
 }
 
+static bool make_one(const char *path, mode_t mode, char *why, size_t n)
+{
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
+        return true;
+    snprintf(why, n, "%s: %s", path, strerror(errno));
+    return false;
+}
+
+bool privileges_make_parents(str path, char *why, size_t n)
+{
+    char part[4096];
+
+    for (size_t i = 1; i < path.n && i < sizeof(part); i++) {
+        if (path.p[i] != '/')
+            continue;
+        memcpy(part, path.p, i);
+        part[i] = 0;
+        if (!make_one(part, 0755, why, n))
+            return false;
+    }
+    return true;
+}
+
 bool privileges_make_folder(const struct settings *settings, str path, char *why, size_t n)
 {
     struct identity identity;
@@ -88,10 +111,8 @@ bool privileges_make_folder(const struct settings *settings, str path, char *why
 
     if (!path.n || (stat(path.p, &st) == 0 && S_ISDIR(st.st_mode)))
         return true;
-    if (mkdir(path.p, 0750) != 0) {
-        snprintf(why, n, "%s: %s", path.p, strerror(errno));
+    if (!privileges_make_parents(path, why, n) || !make_one(path.p, 0750, why, n))
         return false;
-    }
     if (!privileges_are_dropped_for(settings))
         return true;
     if (!look_up(settings, &identity, why, n) || chown(path.p, identity.uid, identity.gid) != 0)

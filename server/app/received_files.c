@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <unistd.h>
 
 struct received {
@@ -72,6 +73,14 @@ int received_log_open(const char *path)
     if (r)
         return fcntl(r->fd, F_DUPFD_CLOEXEC, 3);
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+void received_files_list(void *arg, str pattern, void (*found)(void *to, str path), void *to)
+{
+    (void)arg;
+    for (const struct received *r = all; r; r = r->next)
+        if (!r->is_log && fnmatch(pattern.p, r->path, FNM_PATHNAME | FNM_PERIOD) == 0)
+            found(to, str_of(r->path));
 }
 
 void received_files_forget(bool logs_too)

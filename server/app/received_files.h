@@ -10,6 +10,8 @@ void received_file_add(str path, int fd, bool is_log);  /* takes fd; a newer one
 /* a copy, at its beginning; else open(2) for reading; -1 and errno */
 int received_file_open(void *arg, str path);
 int received_log_open(const char *path);                /* a copy of the log's descriptor; else open(2) for appending */
+/* Those that a pattern names: what was rehearsed, whatever lies on the disk by now. */
+void received_files_list(void *arg, str pattern, void (*found)(void *to, str path), void *to);
 void received_files_forget(bool logs_too);              /* before a reload's set arrives; at the end */
 
 #endif

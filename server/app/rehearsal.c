@@ -35,7 +35,8 @@ static void print_plan(const struct configuration *c, FILE *out)
     print_setting(out, "error_log", s->error_log);
     print_setting(out, "state_dir", s->state_dir);
     for (uint32_t i = 0; i < c->listen_count; i++)
-        fprintf(out, "listen %.*s\n", STR_ARG(c->listens[i].point->key));
+        fprintf(out, "%s %.*s\n", c->listens[i].is_implied ? "listen-if-possible" : "listen",
+                STR_ARG(c->listens[i].point->key));
     for (uint32_t i = 0; i < c->file_count; i++)
         fprintf(out, "%s %.*s\n", c->files[i].is_log ? "append" : "read", STR_ARG(c->files[i].path));
     fprintf(out, "end\n");
@@ -149,10 +150,10 @@ static bool read_plan(struct rehearsal *r, str plan)
         str verb = str_upto(line, space), rest = str_from(line, space + 1);
         if (str_equal(verb, S("setting"))) {
             read_setting(r, rest);
-        } else if (str_equal(verb, S("listen"))) {
-            str *key = vec_push(r->arena, &r->listens, sizeof(str));
-            if (key)
-                *key = arena_str(r->arena, rest);
+        } else if (str_equal(verb, S("listen")) || str_equal(verb, S("listen-if-possible"))) {
+            struct plan_listen *listen = vec_push(r->arena, &r->listens, sizeof(*listen));
+            if (listen)
+                *listen = (struct plan_listen){ arena_str(r->arena, rest), !str_equal(verb, S("listen")) };
         } else if (str_equal(verb, S("read")) || str_equal(verb, S("append"))) {
             struct plan_file *file = vec_push(r->arena, &r->files, sizeof(*file));
             if (file)

@@ -4,7 +4,7 @@
  *
  * Shape:   the child is this same program (`weir --rehearse`): it binds everything, module constructors included, and
  *          prints a plan of
- *          lines: `setting NAME VALUE`, `listen KEY`, `read PATH`, `append PATH`. The parent stays small and never
+ *          lines: `setting NAME VALUE`, `listen KEY`, `listen-if-possible KEY`, `read PATH`, `append PATH`. The parent stays small and never
  * loads a module.
  * Owner:   the plan's arena.
  * Errors:  ok is false and `text` says why; warnings may stand in text too when ok.
@@ -18,12 +18,16 @@ struct plan_file {
     str path;
     bool is_log;
 };
+struct plan_listen {
+    str key;
+    bool is_implied; /* left out where the machine lacks the address family */
+};
 struct rehearsal {
     struct arena *arena;
     bool ok;
     str text;
     struct settings settings;
-    struct vec listens; /* of str: keys */
+    struct vec listens; /* of struct plan_listen */
     struct vec files;   /* of struct plan_file */
 };
 

@@ -138,7 +138,7 @@ void server_stop(void)
 
 static void run_drain(struct message *message)
 {
-    (void)message;
+    mem_free(message);
     pipeline_worker_self()->draining = __atomic_load_n(&sv.keep_alive_off, __ATOMIC_ACQUIRE);
 }
 
@@ -194,7 +194,8 @@ static void answer_reloads(bool ok, str text)
 static struct configuration *load(str path)
 {
     struct configuration_options options = { .path = path, .worker_count = sv.worker_count,
-                                             .open_file = received_file_open };
+                                             .open_file = received_file_open,
+                                             .list_files = received_files_list };
 
     return configuration_load(&options);
 }

@@ -71,14 +71,21 @@ static void want_error_log(struct rehearsal *r)
 static bool bind_all(const struct rehearsal *r, char *why, size_t n)
 {
     bounds_unwant_all(&sv.bounds);
-    for (uint32_t i = 0; i < r->listens.count; i++)
-        if (!bounds_want(&sv.bounds, *vec_at(&r->listens, str, i), r->settings.workers, why, n))
+    for (uint32_t i = 0; i < r->listens.count; i++) {
+        const struct plan_listen *listen = vec_at(&r->listens, struct plan_listen, i);
+        if (bounds_want(&sv.bounds, listen->key, r->settings.workers, why, n))
+            continue;
+        if (!listen->is_implied || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
             return false;
+    }
     return true;
 }
 
+/* The control socket's folder is ours alone to make when it is missing, as /run/weir is after a start of the machine. */
 static bool make_folders(const struct settings *s, char *why, size_t n)
 {
+    if (s->control.n && !privileges_make_parents(s->control, why, n))
+        return false;
     return privileges_make_folder(s, s->state_dir, why, n);
 }
 

@@ -147,6 +147,36 @@ static str beside_pattern(struct arena *arena, str file, str pattern)
     return (str){ to, n + pattern.n };
 }
 
+struct listing { /* what the reader finds for a pattern */
+    struct arena *arena;
+    struct vec paths; /* of char * */
+};
+
+static void list_found(void *to, str path)
+{
+    struct listing *listing = to;
+    char **last = vec_push(listing->arena, &listing->paths, sizeof(char *));
+    if (last)
+        *last = (char *)(uintptr_t)arena_str(listing->arena, path).p;
+}
+
+static void load_listed(struct parser *parser, str pattern, const struct statement *include,
+                        struct statement_list *list)
+{
+    struct listing listing = { .arena = parser->arena };
+    parser->reader->list(parser->reader->arg, pattern, list_found, &listing);
+    for (uint32_t i = 0; i < listing.paths.count; i++)
+        if (!*vec_at(&listing.paths, char *, i)) {
+            parser->out_of_memory = true;
+            return;
+        }
+    if (listing.paths.count)
+        qsort(listing.paths.items, listing.paths.count, sizeof(char *), compare_paths);
+    for (uint32_t i = 0; i < listing.paths.count && !parser->out_of_memory; i++)
+        load_file(parser, str_of(*vec_at(&listing.paths, char *, i)), word_place(include, &include->args[0]),
+                  include->outer, include->depth, list);
+}
+
 static void load_pattern(struct parser *parser, str pattern, const struct statement *include,
                          struct statement_list *list)
 {
@@ -181,6 +211,8 @@ void include_files(struct parser *parser, const struct statement *include, struc
                             : arena_concat(parser->arena, (str[]){ folder, path }, 2);
     if (!joined.p)
         parser->out_of_memory = true;
+    else if (is_pattern && parser->reader->list)
+        load_listed(parser, joined, include, list);
     else if (is_pattern)
         load_pattern(parser, joined, include, list);
     else

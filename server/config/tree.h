@@ -49,9 +49,11 @@ struct tree {
     struct statement *first;
 };
 
-/* Reads path and all it includes. read: how files are read (NULL: open(2)); content must live in the arena. */
+/* Reads path and all it includes. read: how files are read (NULL: open(2)); content must live in the arena. list: which
+ * files a pattern names, in any order (NULL: glob(3) on the disk). */
 struct tree_reader {
     bool (*read)(void *arg, str path, struct arena *arena, str *text, str *why);
+    void (*list)(void *arg, str pattern, void (*found)(void *to, str path), void *to);
     void *arg;
 };
 bool tree_load(struct tree *tree, str path, const struct tree_reader *reader, struct arena *arena, struct diags *diags);
