@@ -20,6 +20,7 @@ static void session_free(struct deferred *deferred)
 {
     struct weir_conn *c = list_entry(deferred, struct weir_conn, reap);
 
+    list_remove(&c->flush.link); /* somebody may have asked for it behind session_close */
     mem_free(c->ctx);
     mem_free(c);
 }
