@@ -158,6 +158,7 @@ static void bad_head(struct weir_conn *c, const struct h1_error *error)
 
     if (!r)
         return;
+    c->refused = true;
     if (c->in)
         c->in_at = c->in->used; /* nothing behind a broken head can be told apart */
     request_bad(r, error->status, error->why);
@@ -192,6 +193,7 @@ static void whole_head(struct weir_conn *c, str text, const struct h1_limits *li
     r->bytes_received = text.n;
     if (h1_parse_request(text, limits, r->arena, &r->fields, &head, &error) != H1_DONE) {
         r->fields.count = 0;
+        c->refused = true;
         c->in_at = c->in->used;
         request_bad(r, error.status, error.why);
         worker_defer(&c->flush);
@@ -246,6 +248,7 @@ static bool take_head(struct weir_conn *c)
 static void body_error(struct weir_conn *c, const struct h1_error *error)
 {
     c->keep_alive = false;
+    c->refused = true;
     c->body_done = true;
     c->in_at = c->in ? c->in->used : 0;
     if (c->current)
@@ -388,8 +391,9 @@ static void look_for_end(struct weir_conn *c)
         session_close(c);
         return;
     }
-    if (!c->conn.peer_closed || !c->body_done || c->raw)
-        return;
+    char byte;
+    if (!c->conn.peer_closed || !c->body_done || c->raw || has_input(c) || conn_peek(&c->conn, &byte, 1) > 0)
+        return; /* the end comes behind more requests */
     c->saw_eof = true;
     c->keep_alive = false;
 }
@@ -435,9 +439,10 @@ void h1_session_readable(struct weir_conn *c)
 
 /* -- between requests, and the end --------------------------------------------------------------------------------- */
 
+/* RFC 9112 9.6: a close while the client still sends would take the answer away from it. */
 static void start_linger(struct weir_conn *c)
 {
-    bool unread = has_input(c) || (c->in_body && !c->body_done) || c->conn.can_read;
+    bool unread = c->refused || has_input(c) || (c->in_body && !c->body_done) || c->conn.can_read;
 
     if (c->saw_eof || !unread) {
         if (c->is_tls) /* close_notify: the end is ours, nobody cut it short */
