@@ -4,7 +4,13 @@
 #include "base/log.h"
 #include "pipeline/http1.h"
 
-enum { OUT_MOST = 256 * 1024, OUT_LOW = 64 * 1024, SKIP_MOST = 64 * 1024, HEAD_EXTRA = 256 };
+enum {
+    OUT_MOST = 256 * 1024,
+    OUT_LOW = 64 * 1024,
+    SKIP_MOST = 64 * 1024, /* of a request body nobody wants: read and dropped rather than closed upon */
+    HEAD_EXTRA = 256,
+    JOIN_MOST = 2048,      /* content so small is copied behind its head: one piece costs less than two */
+};
 
 /* -- the head ------------------------------------------------------------------------------------------------------ */
 
@@ -121,6 +127,17 @@ static bool queue_trailers(struct weir_conn *c, const struct fields *trailers)
     return fine;
 }
 
+static bool join_content(struct weir_conn *c, struct chain *content)
+{
+    char copy[JOIN_MOST];
+    size_t n = chain_copy_out(content, copy, sizeof(copy));
+
+    if (n != content->n)
+        return false;
+    chain_clear(content);
+    return chain_append_copy(&c->out, copy, n);
+}
+
 static bool queue_content(struct weir_conn *c, struct weir_req *r)
 {
     uint64_t n = r->down.out.n;
@@ -131,6 +148,8 @@ static bool queue_content(struct weir_conn *c, struct weir_req *r)
     r->down.taken += n;
     if (c->chunked_out)
         return queue_chunk(c, &r->down.out);
+    if (n <= JOIN_MOST && c->out.n && c->out.n <= JOIN_MOST)
+        return join_content(c, &r->down.out);
     chain_move_all(&c->out, &r->down.out);
     return true;
 }
