@@ -6,6 +6,7 @@
 #include "app/builtin.h"
 #include "app/loader.h"
 #include "app/loading.h"
+#include "pipeline/quarantine.h"
 #include "pipeline/session.h"
 #include "pipeline/variables.h"
 
@@ -176,8 +177,8 @@ static void find_parts(struct loading *l)
         if (!str_equal(str_of(hook->hook->transport->name), S("tls")))
             continue;
         l->has_tls_module = true;
-        l->snapshot->tls = hook->hook->transport;
-        l->house->upstreams.tls = hook->hook->transport;
+        l->snapshot->tls = hook->mod->quarantine ? &quarantine_transport : hook->hook->transport;
+        l->house->upstreams.tls = l->snapshot->tls;
         l->house->upstreams.tls_mod = (weir_mod *)(uintptr_t)hook->mod;
     }
 }

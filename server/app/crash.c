@@ -92,8 +92,6 @@ unsigned crash_find_code(uintptr_t address, uint64_t *offset)
 
 /* -- the handler --------------------------------------------------------------------------------------------------- */
 
-static _Thread_local unsigned thread_number; /* the worker's index + 1; 0 on other threads */
-
 static uintptr_t instruction(const void *context)
 {
     const ucontext_t *machine = context;
@@ -114,7 +112,7 @@ static void note_fault(int number, const siginfo_t *info, const void *context)
 {
     uint64_t offset = 0;
 
-    crumbs->fault_thread = thread_number;
+    crumbs->fault_thread = crumb_thread;
     if (info->si_code <= 0) { /* somebody sent it */
         crumbs->fault_sender = (uint64_t)info->si_pid;
     } else {
@@ -176,7 +174,7 @@ void crash_thread_init(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct worker *worker = worker_self();
 
-    thread_number = worker && worker_index(worker) < CRUMBS_MOST ? worker_index(worker) + 1 : 0;
+    crumb_thread = worker && worker_index(worker) <= CRUMB_MAIN ? worker_index(worker) + 1 : 0;
     if (IS_SANITIZED)
         return;
     pthread_once(&once, make_key);

@@ -24,6 +24,13 @@ void crash_note_code(unsigned module, const void *symbol);
 unsigned crash_find_code(uintptr_t address, uint64_t *offset);
 bool watchdog_start(void); /* a thread of its own */
 void watchdog_stop(void);
+/* Whose fault it was, as far as crumbs can tell. By name and build, not by index: these outlive the server. */
+struct crash_blame {
+    bool is_blamed, is_suspected; /* neither: nobody's, or that of a part that is built in */
+    char name[CRUMB_MODULE_NAME], build[CRUMB_MODULE_BUILD];
+    bool at_start; /* in load() or where configuration is bound: on the main thread */
+};
+struct crash_blame crash_blame(const struct crumbs *crumbs, int wait_status);
 /* For the supervisor: one line about why a server ended, from its wait status and crumbs. */
 void crash_describe(const struct crumbs *crumbs, int wait_status, char *text, size_t n);
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 
 struct text {
@@ -75,7 +76,10 @@ static void put_running(struct text *text, const struct crumbs *c, unsigned work
         str name = stage_name((enum stage)stage);
         put(text, " at " STR_FMT, STR_ARG(name));
     }
-    put(text, " (worker %u", worker);
+    if (worker < CRUMBS_MOST)
+        put(text, " (worker %u", worker);
+    else
+        put(text, worker == CRUMB_MAIN ? " (the main thread" : " (a thread of the job pool");
     if (crumb->request)
         put(text, ", request %llu", (unsigned long long)crumb->request);
     put(text, ")");
@@ -86,7 +90,7 @@ static void put_all_running(struct text *text, const struct crumbs *c)
 {
     unsigned found = 0;
 
-    for (unsigned i = 0; i < CRUMBS_MOST; i++) {
+    for (unsigned i = 0; i < CRUMBS_ALL; i++) {
         if (c->at[i].module == 0)
             continue;
         put(text, "%s", found++ ? ", " : ": ");
@@ -99,7 +103,7 @@ static void put_all_running(struct text *text, const struct crumbs *c)
 static void put_fault(struct text *text, const struct crumbs *c)
 {
     uint64_t thread = c->fault_thread, in_module = c->fault_in_module;
-    uint64_t running = thread >= 1 && thread <= CRUMBS_MOST ? c->at[thread - 1].module : 0;
+    uint64_t running = thread >= 1 && thread <= CRUMBS_ALL ? c->at[thread - 1].module : 0;
     str name = module_name(c, in_module ? in_module : running);
 
     put(text, ": ");
@@ -144,4 +148,58 @@ void crash_describe(const struct crumbs *c, int wait_status, char *room, size_t 
         return;
     }
     put_fault(&text, c);
+}
+
+/* -- blame --------------------------------------------------------------------------------------------------------- */
+
+/* Without a handler's note (a sanitizer ended it, or exit()) the only module that was running anywhere is suspected. */
+static uint64_t only_one_running(const struct crumbs *c, uint64_t *thread)
+{
+    uint64_t found = 0;
+
+    for (unsigned i = 0; i < CRUMBS_ALL; i++) {
+        uint64_t module = c->at[i].module;
+        if (!module || module > MODULES_MOST || !c->builds[module - 1][0] || module == found)
+            continue;
+        if (found)
+            return 0;
+        found = module;
+        *thread = i + 1;
+    }
+    return found;
+}
+
+static void copy(char *to, const char *from, size_t room)
+{
+    size_t n = strnlen(from, room - 1);
+
+    for (size_t i = 0; i < n; i++) /* it is put into messages of one line */
+        to[i] = from[i] > ' ' && from[i] < 0x7f ? from[i] : '?';
+    to[n] = '\0';
+}
+
+struct crash_blame crash_blame(const struct crumbs *c, int wait_status)
+{
+    struct crash_blame blame = { 0 };
+    int number = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
+    uint64_t thread = 0, module = 0, running = 0;
+
+    if (number && c->fault_signal == (uint64_t)number) {
+        if (c->fault_sender && number != SIGABRT)
+            return blame;
+        thread = c->fault_thread;
+        running = thread >= 1 && thread <= CRUMBS_ALL ? c->at[thread - 1].module : 0;
+        module = c->fault_in_module;
+        blame.is_blamed = module != 0;
+    } else if (number == SIGABRT || (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 0)) {
+        running = only_one_running(c, &thread);
+    }
+    module = module ? module : running;
+    if (!module || module > MODULES_MOST || !c->builds[module - 1][0])
+        return (struct crash_blame){ 0 };
+    blame.is_suspected = !blame.is_blamed;
+    blame.at_start = thread == CRUMB_MAIN + 1;
+    copy(blame.name, c->names[module - 1], sizeof(blame.name));
+    copy(blame.build, c->builds[module - 1], sizeof(blame.build));
+    return blame;
 }

@@ -6,9 +6,11 @@
 #include "app/builtin.h"
 #include "app/configuration.h"
 #include "app/crash.h"
+#include "app/module_build.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pipeline/quarantine.h"
 #include "upstream/upstream.h"
 
 #include <dirent.h>
@@ -105,6 +107,7 @@ static const char *dl_reason(str path)
 static weir_mod *open_file(str path, const struct stat *st, struct arena *arena, str *why)
 {
     weir_mod *mod;
+    char build[QUARANTINE_BUILD];
     void *handle = dlopen(path.p, RTLD_NOW | RTLD_LOCAL);
 
     if (!handle)
@@ -118,11 +121,14 @@ static weir_mod *open_file(str path, const struct stat *st, struct arena *arena,
         dlclose(handle);
         return refuse(arena, why, "more than %d modules", MODULES_MOST);
     }
-    const char *reason = module_register(descriptor, path, &mod);
+    module_build(descriptor, st, build, sizeof(build));
+    crash_note_code(modules.count, descriptor); /* load() may be what crashes */
+    const char *reason = module_register_build(descriptor, path, str_of(build), &mod);
     if (reason) /* it stays open: load() may have left pointers to it */
         return refuse(arena, why, "%.*s: %s", STR_ARG(path), reason);
     files.at[files.count++] = (struct loaded){ mod, st->st_dev, st->st_ino, st->st_mtim };
-    crash_note_code(mod->index, descriptor);
+    if (mod->quarantine)
+        log_error("module " STR_FMT " is in quarantine: %s", STR_ARG(mod->name), mod->quarantine->why);
     return mod;
 }
 

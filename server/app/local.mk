@@ -23,6 +23,7 @@ server_libweir_a_SOURCES += \
 	server/app/loader.c server/app/loader.h \
 	server/app/loading.h \
 	server/app/maintenance.c \
+	server/app/module_build.c server/app/module_build.h \
 	server/app/regex.c server/app/regex.h \
 	server/app/routes.c server/app/routes.h \
 	server/app/serve_health.c \

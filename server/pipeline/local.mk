@@ -12,6 +12,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/dict.c server/pipeline/dict.h \
 	server/pipeline/error_page.c \
 	server/pipeline/http1.c server/pipeline/http1.h \
+	server/pipeline/http1_splice.c \
 	server/pipeline/http1_write.c \
 	server/pipeline/identify.c \
 	server/pipeline/metrics.c server/pipeline/metrics.h \
@@ -20,6 +21,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/order.c server/pipeline/order.h \
 	server/pipeline/pipeline_worker.c \
 	server/pipeline/plan.c server/pipeline/plan.h \
+	server/pipeline/quarantine.c server/pipeline/quarantine.h \
 	server/pipeline/request.c server/pipeline/request.h \
 	server/pipeline/respond.c \
 	server/pipeline/run.c server/pipeline/run.h \

@@ -5,6 +5,7 @@
 #include "pipeline/crumb.h"
 #include "pipeline/metrics.h"
 #include "pipeline/module_check.h"
+#include "pipeline/quarantine.h"
 
 struct modules modules;
 
@@ -57,9 +58,9 @@ static const char *check_place(const struct weir_module *desc)
     return NULL;
 }
 
-static weir_mod *create(const struct weir_module *desc, str path)
+static weir_mod *create(const struct weir_module *desc, str path, str build)
 {
-    weir_mod *mod = mem_zalloc(sizeof(*mod) + path.n + 1);
+    weir_mod *mod = mem_zalloc(sizeof(*mod) + path.n + build.n + 2);
     if (!mod)
         return NULL;
     mod->desc = *desc;
@@ -70,9 +71,27 @@ static weir_mod *create(const struct weir_module *desc, str path)
         memcpy(copy, path.p, path.n);
         mod->path = (str){ copy, path.n };
     }
+    if (build.n) {
+        char *copy = (char *)(mod + 1) + path.n + 1;
+        memcpy(copy, build.p, build.n);
+        mod->build = (str){ copy, build.n };
+    }
+    mod->quarantine = quarantine_find(mod->name, mod->build);
     mod->owner = (struct owner){ .name = mod->name, .index = mod->index, .conf_size = desc->conf_size,
                                  .directives = desc->directives, .check = desc->check, .drop = desc->drop, .mod = mod };
+    if (mod->quarantine && mod->quarantine->is_deep) {
+        mod->owner.check = NULL;
+        mod->owner.drop = NULL;
+    }
     return mod;
+}
+
+static int load(weir_mod *mod)
+{
+    crumb_enter_main(mod);
+    int rc = mod->desc.load(mod);
+    crumb_leave_main();
+    return rc;
 }
 
 /* load() may already use its metrics and dictionaries, so the module is in the register when it runs. */
@@ -85,9 +104,9 @@ static const char *enlist(weir_mod *mod)
     mod->metric_base = modules.metric_count;
     modules.metric_count += mod->desc.metrics.count;
     modules.all[modules.count++] = mod;
-    crumb_name(mod->index, mod->name);
+    crumb_name(mod->index, mod->name, mod->build);
     *mod->desc.api = &module_api;
-    if (!mod->desc.load || mod->desc.load(mod) == 0)
+    if (!mod->desc.load || (mod->quarantine && mod->quarantine->is_deep) || load(mod) == 0)
         return NULL;
     modules = before;
     mod->next_failed = failed;
@@ -98,6 +117,11 @@ static const char *enlist(weir_mod *mod)
 }
 
 const char *module_register(const struct weir_module *descriptor, str path, weir_mod **out)
+{
+    return module_register_build(descriptor, path, STR_NONE, out);
+}
+
+const char *module_register_build(const struct weir_module *descriptor, str path, str build, weir_mod **out)
 {
     struct weir_module desc, given;
     const char *why = module_check_abi(descriptor, path, &desc);
@@ -113,7 +137,7 @@ const char *module_register(const struct weir_module *descriptor, str path, weir
         free_tables(&desc, &given);
         return why;
     }
-    weir_mod *mod = create(&desc, path);
+    weir_mod *mod = create(&desc, path, build);
     if (!mod) {
         free_tables(&desc, &given);
         return "no memory";

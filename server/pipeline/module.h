@@ -12,6 +12,8 @@
 
 enum { MODULES_MOST = 64 };
 
+struct quarantine;
+
 struct weir_mod {
     uint32_t index;            /* dense; also the owner index in scopes */
     struct weir_module desc;   /* a copy, grown to this host's size: what the module did not know is zero */
@@ -23,6 +25,8 @@ struct weir_mod {
     uint32_t thread_offset;    /* in a worker's */
     uint32_t metric_base;      /* index of its first metric among all */
     char error[256];           /* what weir_mod_error() said last */
+    str build; /* which one of its builds it is, in the same memory as path; empty: built in */
+    const struct quarantine *quarantine; /* NULL: it runs */
     struct weir_mod *next_failed; /* among those whose load() failed: what it kept of its handle stays valid */
 };
 
@@ -37,6 +41,8 @@ extern struct modules modules; /* the process's register */
  * or a readable reason why it is refused (static or in the module's error room). A name registered twice is refused;
  * built-in ones come first. */
 const char *module_register(const struct weir_module *descriptor, str path, weir_mod **out);
+/* The same for a file: build tells one build of the module from the next (quarantine.h). */
+const char *module_register_build(const struct weir_module *descriptor, str path, str build, weir_mod **out);
 weir_mod *module_find(str name);
 const struct weir_hook *module_hook(const weir_mod *mod, uint32_t i);
 extern const struct weir_api module_api; /* the table every module is handed (api.c) */

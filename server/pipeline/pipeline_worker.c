@@ -21,7 +21,7 @@ struct pipeline_worker *pipeline_worker_self(void)
 
 static void module_down(struct pipeline_worker *pw, weir_mod *mod)
 {
-    if (mod->desc.thread_down) {
+    if (mod->desc.thread_down && !mod->quarantine) {
         crumb_enter(pw, mod, STAGE_NONE, NULL);
         mod->desc.thread_down(mod, pw->thread_slots[mod->index]);
         crumb_leave(pw);
@@ -40,7 +40,7 @@ static bool module_up(struct pipeline_worker *pw, weir_mod *mod)
 {
     if (mod->desc.thread_size && !(pw->thread_slots[mod->index] = mem_zalloc(mod->desc.thread_size)))
         return false;
-    if (!mod->desc.thread_up)
+    if (!mod->desc.thread_up || mod->quarantine)
         return true;
     crumb_enter(pw, mod, STAGE_NONE, NULL);
     int rc = mod->desc.thread_up(mod, pw->thread_slots[mod->index]);

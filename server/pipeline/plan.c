@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "pipeline/plan.h"
 
+#include "pipeline/quarantine.h"
+
 static bool is_active(const struct scope *scope, const struct ordered_hook *hook)
 {
     uint32_t owner = hook->mod->index;
@@ -16,14 +18,60 @@ static const void *conf_of(const struct scope *scope, const weir_mod *mod)
     return mod->index < scope->owner_count ? scope->confs[mod->index] : NULL;
 }
 
+/* -- modules in quarantine ----------------------------------------------------------------------------------------- */
+
+static bool is_refused(const struct scope *scope, const struct ordered_hook *hook)
+{
+    return hook->mod->quarantine && !(hook->hook->flags & WEIR_FAIL_OPEN) && is_active(scope, hook);
+}
+
+static weir_mod *find_refused(const struct order *order, enum stage stage, const struct scope *scope)
+{
+    for (uint32_t i = 0; i < order->count[stage]; i++) {
+        const struct ordered_hook *hook = &order->at[stage][i];
+        /* a bytes hook that nobody engages would not have run: who engages it has a policy of its own */
+        bool sleeps = hook->hook->bytes && !(hook->hook->flags & WEIR_ENGAGED);
+        if (!sleeps && is_refused(scope, hook))
+            return (weir_mod *)(uintptr_t)hook->mod;
+    }
+    return NULL;
+}
+
+/* Whom a refusal in front of the stage stands for. Where a hook that fails closed has no callback to answer in, the
+ * first stage that can answer does: IDENTIFY for ACCEPT, GUARD for all that comes behind SERVE. */
+static weir_mod *refused_in_front(const struct order *order, enum stage stage, const struct scope *scope)
+{
+    static const enum stage late[] = { STAGE_REQ_BODY, STAGE_UP_HEAD, STAGE_UP_RSP, STAGE_STORE, STAGE_RSP_HEAD,
+                                       STAGE_TRANSFORM, STAGE_ENCODE, STAGE_LOG };
+    weir_mod *mod = NULL;
+
+    if (stage == STAGE_IDENTIFY)
+        return find_refused(order, STAGE_ACCEPT, scope);
+    for (size_t i = 0; stage == STAGE_GUARD && !mod && i < sizeof(late) / sizeof(late[0]); i++)
+        mod = find_refused(order, late[i], scope);
+    return mod;
+}
+
+/* -- steps --------------------------------------------------------------------------------------------------------- */
+
+/* *at: 0 for what stands in front, then the hooks. */
 static bool next_step(const struct order *order, enum stage stage, const struct scope *scope, uint32_t *at,
                       struct step *step)
 {
-    while (*at < order->count[stage]) {
-        const struct ordered_hook *hook = &order->at[stage][(*at)++];
-        if (!is_active(scope, hook))
+    weir_mod *front = *at == 0 ? refused_in_front(order, stage, scope) : NULL;
+
+    *at += *at == 0;
+    if (front) {
+        *step = (struct step){ quarantine_refusal(stage), NULL, front };
+        return true;
+    }
+    while (*at <= order->count[stage]) {
+        const struct ordered_hook *hook = &order->at[stage][(*at)++ - 1];
+        weir_mod *mod = (weir_mod *)(uintptr_t)hook->mod;
+        const struct weir_hook *refusal = is_refused(scope, hook) ? quarantine_refusal(stage) : NULL;
+        if (!is_active(scope, hook) || (mod->quarantine && !refusal))
             continue;
-        *step = (struct step){ hook->hook, conf_of(scope, hook->mod), (weir_mod *)(uintptr_t)hook->mod };
+        *step = (struct step){ refusal ? refusal : hook->hook, conf_of(scope, mod), mod };
         return true;
     }
     return false;

@@ -89,7 +89,8 @@ static void on_thread_due(struct deadline *deadline)
     timer->running = true;
     if (pw)
         crumb_enter(pw, timer->mod, STAGE_NONE, NULL);
-    timer->on_thread(timer->mod, timer->arg);
+    if (!timer->mod->quarantine)
+        timer->on_thread(timer->mod, timer->arg);
     if (pw)
         crumb_leave(pw);
     timer->running = false;
@@ -146,6 +147,7 @@ struct request_job {
     struct weir_job_calls calls;
     void *arg;
     struct job_tie *tie;     /* NULL: the request has gone */
+    const weir_mod *mod;     /* whose; NULL: asked for outside of a hook */
 };
 
 /* Lies in the request's arena. Job and request end on one thread, so each can tell the other without a lock. */
@@ -165,7 +167,11 @@ static void on_request_gone(void *arg)
 static void job_work(struct job *job)
 {
     struct request_job *mine = list_entry(job, struct request_job, job);
+    if (mine->mod)
+        crumb_enter_job(mine->mod);
     mine->calls.work(mine->arg);
+    if (mine->mod)
+        crumb_leave_job();
 }
 
 static void job_done(struct job *job)
@@ -192,6 +198,7 @@ int request_job(struct weir_req *r, const struct weir_job_calls *calls, void *ar
     *job = (struct request_job){
         .job = { .work = job_work, .done = job_done }, .calls = *calls, .arg = arg, .tie = tie };
     *tie = (struct job_tie){ .r = r, .step = caller_of(r), .job = job };
+    job->mod = tie->step.mod;
     if (job_submit(&job->job))
         return 0;
     tie->job = NULL;

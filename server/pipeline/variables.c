@@ -277,6 +277,8 @@ static int get_from_module(void *subject, const struct variable *variable, str r
 {
     struct weir_req *r = subject;
     weir_mod *mod = modules.all[variable->owner];
+    if (mod->quarantine)
+        return -1;
     const struct weir_variable *of = variable->arg;
     const struct scope *scope = r->plan->scope;
     const struct step *outer = r->calling;

@@ -2,6 +2,7 @@
 /* From directives and URLs to upstreams. */
 #include "upstream/upstream.h"
 
+#include "pipeline/quarantine.h"
 #include "upstream/pool.h"
 
 #include <weir/module.h>
@@ -189,7 +190,7 @@ static const struct weir_balancer *balancer_find(const struct order *order, str 
     for (uint32_t i = 0; i < order->count[STAGE_BALANCE]; i++) {
         const struct weir_balancer *balancer = order->at[STAGE_BALANCE][i].hook->balance;
         if (str_equal(str_of(balancer->name), name))
-            return balancer;
+            return order->at[STAGE_BALANCE][i].mod->quarantine ? &quarantine_balancer : balancer;
     }
     return NULL;
 }
