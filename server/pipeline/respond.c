@@ -68,22 +68,23 @@ static bool has_no_content(const struct weir_req *r)
     return r->is_head || r->status == 204 || r->status == 304 || r->status < 200;
 }
 
-static void weaken_etag(struct weir_req *r)
+static bool weaken_etag(struct weir_req *r)
 {
     str etag = fields_get(&r->rsp, FIELD_ETAG);
 
     if (!etag.n || str_has_prefix(etag, S("W/")))
-        return;
+        return true;
     str parts[] = { S("W/"), etag };
-    fields_set_id(&r->rsp, FIELD_ETAG, arena_concat(r->arena, parts, 2));
+    str weak = arena_concat(r->arena, parts, 2);
+    return weak.p && fields_set_id(&r->rsp, FIELD_ETAG, weak);
 }
 
 /* RFC 9110 8.6, 8.8.3, 14.3: another content has another length, no byte-for-byte tag and no ranges. */
-static void length_changes(struct weir_req *r)
+static bool length_changes(struct weir_req *r)
 {
     r->rsp_body = BODY_UNTIL_CLOSE;
     fields_remove_id(&r->rsp, FIELD_ACCEPT_RANGES);
-    weaken_etag(r);
+    return weaken_etag(r);
 }
 
 static bool body_open_down(struct weir_req *r)
@@ -96,8 +97,8 @@ static bool body_open_down(struct weir_req *r)
             bool engaged = (steps->at[i].hook->flags & WEIR_ENGAGED) || (i < 64 && (r->engaged[slot] >> i & 1));
             if (!engaged || (slots[slot] == STAGE_STORE && !r->from_origin))
                 continue;
-            if (steps->at[i].hook->flags & WEIR_CHANGES_LENGTH)
-                length_changes(r);
+            if (steps->at[i].hook->flags & WEIR_CHANGES_LENGTH && !length_changes(r))
+                return false;
             if (!r->rsp_no_content && !body_add_hook(&r->down, &steps->at[i], r->arena))
                 return false;
         }
@@ -105,23 +106,32 @@ static bool body_open_down(struct weir_req *r)
     return true;
 }
 
-static void settle_length(struct weir_req *r)
+static bool settle_length(struct weir_req *r)
 {
     char digits[24];
     struct out out = { .p = digits, .room = sizeof(digits) };
 
     if (r->status < 200 || r->status == 204 || (r->status == 304 && r->rsp_body != BODY_LENGTH)) {
         fields_remove_id(&r->rsp, FIELD_CONTENT_LENGTH);
-        return;
+        return true;
     }
     if (r->rsp_body == BODY_UNTIL_CLOSE || (r->rsp_body == BODY_NONE && r->rsp_no_content)) {
         fields_remove_id(&r->rsp, FIELD_CONTENT_LENGTH);
-        return;
+        return true;
     }
     if (r->rsp_body == BODY_NONE)
         r->rsp_length = 0;
     out_u64(&out, r->rsp_length);
-    fields_set_id(&r->rsp, FIELD_CONTENT_LENGTH, arena_str(r->arena, (str){ digits, out.n }));
+    str length = arena_str(r->arena, (str){ digits, out.n });
+    return length.p && fields_set_id(&r->rsp, FIELD_CONTENT_LENGTH, length);
+}
+
+static bool add_date(struct weir_req *r)
+{
+    if (fields_find_id(&r->rsp, FIELD_DATE))
+        return true;
+    str date = arena_str(r->arena, clock_http_date());
+    return date.p && fields_append(&r->rsp, FIELD_DATE, S("Date"), date);
 }
 
 /* Behind a 101 both bodies begin anew, raw, and no hook looks into them. */
@@ -144,13 +154,10 @@ void response_begin(struct weir_req *r)
     if (r->ending)
         return;
     r->rsp_no_content = has_no_content(r);
-    if (!body_open_down(r)) {
+    if (!body_open_down(r) || !settle_length(r) || !add_date(r)) {
         response_broken(r, "no memory");
         return;
     }
-    settle_length(r);
-    if (!fields_find_id(&r->rsp, FIELD_DATE))
-        fields_append(&r->rsp, FIELD_DATE, S("Date"), arena_str(r->arena, clock_http_date()));
     r->head_sent = true;
     r->phase = r->status == 101 ? PHASE_TUNNEL : PHASE_BODY;
     r->codec->head(r);

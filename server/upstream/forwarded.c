@@ -43,6 +43,8 @@ static str appended_for(struct weir_req *r, const struct fields *fields, str pee
             continue;
         str parts[] = { all, all.n ? S(", ") : S(""), fields->items[i].value };
         all = arena_concat(r->arena, parts, 3);
+        if (!all.p)
+            return STR_NONE;
     }
     if (!all.n)
         return peer;
