@@ -199,7 +199,7 @@ static void remove_files(void)
     MUST(rmdir(e.folder) == 0);
 }
 
-static void close_peers(void)
+void engine_close_peers(void)
 {
     while (e.peers) {
         struct peer *peer = e.peers;
@@ -209,6 +209,7 @@ static void close_peers(void)
         free(peer->got);
         free(peer);
     }
+    arena_reset(e.arena);
 }
 
 static void close_listeners(void)
@@ -231,7 +232,7 @@ void engine_down(void)
     deferred_init(&last, upstream_down);
     worker_defer(&last);
     engine_settle();
-    close_peers();
+    engine_close_peers();
     close_listeners();
     worker_destroy(e.worker);
     snapshots_finish();

@@ -38,6 +38,7 @@ void engine_drain(void);
 void engine_forget(void);
 /* Nothing is under way: no connection, one snapshot, referenced by its worker alone, no buffer in use. */
 void engine_check_idle(void);
+void engine_close_peers(void);  /* all of them, and forgets what messages were heard */
 uint64_t engine_blocks(void); /* bytes of buffers that are in use */
 
 /* -- clients and origins ------------------------------------------------------------------------------------------- */
