@@ -79,20 +79,22 @@ static bool is_tool_symbol(str name)
     return false;
 }
 
+static bool has_descriptor(const struct checking *checking)
+{
+    for (uint32_t i = 0; i < checking->symbols.exports.count; i++)
+        if (str_equal(*vec_at(&checking->symbols.exports, str, i), S("weir_module")))
+            return true;
+    return false;
+}
+
 static void check_symbols(struct checking *checking)
 {
-    bool has_descriptor = false;
-
     for (uint32_t i = 0; i < checking->symbols.exports.count; i++) {
         str name = *vec_at(&checking->symbols.exports, str, i);
-        if (str_equal(name, S("weir_module")))
-            has_descriptor = true;
-        else if (!is_tool_symbol(name))
+        if (!str_equal(name, S("weir_module")) && !is_tool_symbol(name))
             refuse(checking, "exports " STR_FMT ": weir_module must be the only one (static, or -fvisibility=hidden)",
                    STR_ARG(name));
     }
-    if (!has_descriptor)
-        refuse(checking, "exports no weir_module: WEIR_MODULE(...) makes it");
     for (uint32_t i = 0; i < checking->symbols.imports.count; i++) {
         str name = vec_at(&checking->symbols.imports, struct elf_import, i)->name;
         if (str_has_prefix(name, S("weir_")))
@@ -237,11 +239,16 @@ static void print_variables(const struct checking *checking)
 static void print_metrics(const struct checking *checking)
 {
     const weir_table *table = &checking->module.metrics;
+    str module = arena_str(checking->arena, str_of(checking->module.name));
 
+    for (size_t i = 0; i < module.n; i++)
+        if (module.p[i] == '-')
+            ((char *)(uintptr_t)module.p)[i] = '_';
     for (uint32_t i = 0; i < table->count; i++) {
         const struct weir_metric *metric = element(table, i);
-        printf("%sweir_%s_%s (%s): %s\n", i ? "              " : "  metrics     ", checking->module.name, metric->name,
-               metric->kind == WEIR_GAUGE ? "gauge" : "counter", text_or(metric->doc, "no documentation"));
+        printf("%sweir_" STR_FMT "_%s (%s): %s\n", i ? "              " : "  metrics     ", STR_ARG(module),
+               metric->name, metric->kind == WEIR_GAUGE ? "gauge" : "counter",
+               text_or(metric->doc, "no documentation"));
     }
 }
 
@@ -295,6 +302,8 @@ static void check(struct checking *checking)
     const char *why = elf_read_symbols(checking->file, checking->arena, &checking->symbols);
     if (why) {
         refuse(checking, "%s", why);
+    } else if (!has_descriptor(checking)) {
+        refuse(checking, "is no weir module: it exports no weir_module, which WEIR_MODULE(...) makes");
     } else {
         check_symbols(checking);
         look_inside(checking);

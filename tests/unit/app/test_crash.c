@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Crumbs as they are read: by the supervisor after a crash, by the watchdog while a module runs. */
+#define _GNU_SOURCE 1 /* RTLD_DEFAULT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include "app/watchdog.h"
 #include "pipeline/module.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -130,17 +132,19 @@ static void code_is_known_by_its_object(void **state)
 {
     uint64_t offset = 0;
     int on_the_stack = 0;
+    const void *theirs = dlsym(RTLD_DEFAULT, "event_base_new"); /* libevent stands for a module */
 
     (void)state;
-    assert_int_equal(crash_find_code((uintptr_t)snprintf, &offset), 0);
-    crash_note_code(GZIP, (const void *)(uintptr_t)snprintf); /* libc stands for a module */
-    assert_int_equal(crash_find_code((uintptr_t)snprintf, &offset), GZIP + 1);
+    assert_non_null(theirs);
+    assert_int_equal(crash_find_code((uintptr_t)theirs, &offset), 0);
+    crash_note_code(GZIP, theirs);
+    assert_int_equal(crash_find_code((uintptr_t)theirs, &offset), GZIP + 1);
     assert_true(offset > 0);
     assert_int_equal(crash_find_code((uintptr_t)code_is_known_by_its_object, &offset), 0);
     assert_int_equal(crash_find_code((uintptr_t)&on_the_stack, &offset), 0);
     assert_int_equal(crash_find_code(0, &offset), 0);
     assert_int_equal(offset, 0);
-    crash_note_code(MODULES_MOST, (const void *)(uintptr_t)snprintf); /* out of range: ignored */
+    crash_note_code(MODULES_MOST, theirs); /* out of range: ignored */
 }
 
 /* -- the watchdog ---------------------------------------------------------------------------------------------------- */
