@@ -247,6 +247,9 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
     struct pool *pool = uc->pool;
 
     uc->exchange = NULL;
+    char byte;
+    if (uc->conn.can_read && !uc->conn.transport)
+        conn_peek(&uc->conn, &byte, 1); /* nothing there: then it says so from now on */
     bool dirty = uc->out.n || (uc->in && uc->in_at < uc->in->used) || uc->conn.peer_closed || uc->conn.saw_eof ||
         uc->conn.can_read;
     if (!uc->keep || dirty || keepalive == 0 || pool->users == 0) {
@@ -275,12 +278,8 @@ void upstream_local_free(struct weir_upstream *upstream, struct upstream_local *
         upstream->balancer->down(local->balancer_state, upstream->balancer_conf);
     for (uint32_t i = 0; i < local->server_count; i++) {
         struct pool *pool = local->pools[i];
-        if (--pool->users == 0) {
-            pool->users++;
-            close_idle(pool);
-            pool->users--;
-            pool_maybe_free(pool);
-        }
+        pool->users--; /* idle connections wait for the next snapshot's user, or for their time to end */
+        pool_maybe_free(pool);
     }
     mem_free(local->balancer_state);
     mem_free(local->views);
