@@ -22,33 +22,35 @@ static bool parse(const char *const words[WORDS], struct arena *arena, struct cl
 
 static void right_ones_are_understood(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *words[WORDS];
         const char *command, *file, *socket; /* NULL: the default; none */
         const char *first, *second;
         bool daemonise, verbose, json;
     } rows[] = {
-        {{ NULL },                              .command = "run"       },
-        {                                { "-c", "a.conf" },                     .command = "run",        .file = "a.conf" },
-        {                               { "-d" },                     .command = "run",       .daemonise = true },
-        {                               { "run", "-d", "-c", "a" },                     .command = "run",             .file = "a", .daemonise = true },
-        {               { "check", "-c", "a" },               .command = "check",      .file = "a" },
-        {       { "-c", "a", "check" },               .command = "check",      .file = "a" }, /* options may stand in front */
-        {               { "check", "--config", "a" },         .command = "check",      .file = "a" },
-        {       { "reload", "-s", "/s" },             .command = "reload",     .socket = "/s" },
-        {            { "status", "--json" },               .command = "status",     .json = true },
-        {         { "drain", "off" },                   .command = "drain",      .first = "off" },
-        {          { "modules", "-v" },                  .command = "modules",    .verbose = true },
-        {        { "module", "new", "hello" },         .command = "module new", .first = "hello" },
-        {         { "module", "new", "hello", "/tmp" }, .command = "module new", .first = "hello", .second = "/tmp" },
-        {        { "module", "check", "a.so" },                                    .command = "module check",                              .first = "a.so" },
-        {{ "help", "check" },                                    .command = "help",                                        .first = "check" },
-        {                          { "--help" },                                    .command = "help"                                              },
-        { { "-V" },                             .command = "version"   },
-        {                                { "--version" },                 .command = "version"                      },
-        {      { "--rehearse", "-c", "a" },                          .command = "--rehearse",                                                .file = "a" },
-        {              { "--serve", "5" },                         .command = "--serve",                                               .first = "5" },
+        { { NULL }, .command = "run" },
+        { { "-c", "a.conf" }, .command = "run", .file = "a.conf" },
+        { { "-d" }, .command = "run", .daemonise = true },
+        { { "run", "-d", "-c", "a" }, .command = "run", .file = "a", .daemonise = true },
+        { { "check", "-c", "a" }, .command = "check", .file = "a" },
+        { { "-c", "a", "check" }, .command = "check", .file = "a" }, /* options may stand in front */
+        { { "check", "--config", "a" }, .command = "check", .file = "a" },
+        { { "reload", "-s", "/s" }, .command = "reload", .socket = "/s" },
+        { { "status", "--json" }, .command = "status", .json = true },
+        { { "drain", "off" }, .command = "drain", .first = "off" },
+        { { "modules", "-v" }, .command = "modules", .verbose = true },
+        { { "module", "new", "hello" }, .command = "module new", .first = "hello" },
+        { { "module", "new", "hello", "/tmp" }, .command = "module new", .first = "hello", .second = "/tmp" },
+        { { "module", "check", "a.so" }, .command = "module check", .first = "a.so" },
+        { { "help", "check" }, .command = "help", .first = "check" },
+        { { "--help" }, .command = "help" },
+        { { "-V" }, .command = "version" },
+        { { "--version" }, .command = "version" },
+        { { "--rehearse", "-c", "a" }, .command = "--rehearse", .file = "a" },
+        { { "--serve", "5" }, .command = "--serve", .first = "5" },
     };
+    /* clang-format on */
     struct arena *arena = arena_create(1024, 0);
 
     (void)state;
@@ -78,32 +80,34 @@ static void right_ones_are_understood(void **state)
 
 static void wrong_ones_are_explained(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *words[WORDS];
         const char *why;
     } rows[] = {
-        {{ "chek" },                          "unknown command \"chek\": did you mean \"check\"?"              },
-        { { "xyzzy" },                        "unknown command \"xyzzy\""                                      },
-        { { "--serv" },                       "unknown option \"--serv\""                                      }, /* what is hidden is not offered */
-        { { "" },                             "unknown command \"\""                                           },
-        { { "module" },                       "module: \"new\" or \"check\" must follow"                       },
-        { { "module", "chek", "a" },          "unknown command \"module chek\": did you mean \"module check\"?"},
-        { { "module", "new" },                "module new: too few arguments"                                  },
-        { { "module", "check", "a", "b" },    "module check: \"b\" is too much"                                },
-        { { "check", "--confg", "a" },        "unknown option \"--confg\": did you mean \"--config\"?"         },
-        { { "check", "-c" },                  "-c needs a FILE"                                                },
-        { { "check", "-c", "" },              "-c needs a FILE"                                                },
-        { { "reload", "-s" },                 "-s needs a SOCKET"                                              },
-        { { "check", "-c", "a", "-c", "b" },  "-c is given twice"                                              },
-        { { "check", "-s", "a" },             "check does not take -s"                                         },
-        { { "check", "-d" },                  "check does not take -d"                                         },
-        { { "status", "-v" },                 "status does not take -v"                                        },
-        { { "reload", "-c", "a", "-s", "b" }, "reload: -c or -s, not both"                                     },
-        { { "check", "a.conf" },              "check: \"a.conf\" is too much"                                  },
-        { { "help", "a", "b", "c", "d" },     "\"d\" is too much"                                              },
-        { { "-c", "a", "b.conf" },            "unknown command \"b.conf\""                                     },
-        { { "--serve" },                      "--serve: too few arguments"                                     },
+        { { "chek" }, "unknown command \"chek\": did you mean \"check\"?" },
+        { { "xyzzy" }, "unknown command \"xyzzy\"" },
+        { { "--serv" }, "unknown option \"--serv\"" }, /* what is hidden is not offered */
+        { { "" }, "unknown command \"\"" },
+        { { "module" }, "module: \"new\" or \"check\" must follow" },
+        { { "module", "chek", "a" }, "unknown command \"module chek\": did you mean \"module check\"?" },
+        { { "module", "new" }, "module new: too few arguments" },
+        { { "module", "check", "a", "b" }, "module check: \"b\" is too much" },
+        { { "check", "--confg", "a" }, "unknown option \"--confg\": did you mean \"--config\"?" },
+        { { "check", "-c" }, "-c needs a FILE" },
+        { { "check", "-c", "" }, "-c needs a FILE" },
+        { { "reload", "-s" }, "-s needs a SOCKET" },
+        { { "check", "-c", "a", "-c", "b" }, "-c is given twice" },
+        { { "check", "-s", "a" }, "check does not take -s" },
+        { { "check", "-d" }, "check does not take -d" },
+        { { "status", "-v" }, "status does not take -v" },
+        { { "reload", "-c", "a", "-s", "b" }, "reload: -c or -s, not both" },
+        { { "check", "a.conf" }, "check: \"a.conf\" is too much" },
+        { { "help", "a", "b", "c", "d" }, "\"d\" is too much" },
+        { { "-c", "a", "b.conf" }, "unknown command \"b.conf\"" },
+        { { "--serve" }, "--serve: too few arguments" },
     };
+    /* clang-format on */
     struct arena *arena = arena_create(1024, 0);
 
     (void)state;

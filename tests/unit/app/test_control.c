@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* -- the server ------------------------------------------------------------------------------------------------------ */
+/* -- the server ---------------------------------------------------------------------------------------------------- */
 
 static struct {
     struct server_reload *reload;
@@ -54,7 +54,7 @@ void server_get_status(struct server_status *out)
     *out = (struct server_status){ .generation = 7, .workers = 4, .requests = 99, .draining = server.draining };
 }
 
-/* -- clients --------------------------------------------------------------------------------------------------------- */
+/* -- clients ------------------------------------------------------------------------------------------------------- */
 
 static char folder[] = "/tmp/weir-control-XXXXXX";
 static struct addr address;
@@ -146,26 +146,28 @@ static uint64_t number(const char *name)
 
 static void answers_are_what_the_page_says(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *request;
         int status;
         const char *says;
     } rows[] = {
-        {"GET /v1/status" HOST "\r\n",                                                200, "\"generation\":7,"   },
-        { "GET /v1/modules" HOST "\r\n",                                              200, "{\"modules\":["      },
-        { "GET /v1/status" HOST "Origin: https://evil.example\r\n\r\n",               403, "web pages"           },
-        { "POST /v1/stop" HOST "Origin: null\r\n\r\n",                                403, "web pages"           },
-        { "GET /v1/nothing" HOST "\r\n",                                              404, "no such thing"       },
-        { "GET /" HOST "\r\n",                                                        404, "no such thing"       },
-        { "POST /v1/status" HOST "\r\n",                                              405, "Allow: GET, HEAD\r\n"},
-        { "GET /v1/reload" HOST "\r\n",                                               405, "Allow: POST\r\n"     },
-        { "HEAD /v1/stop" HOST "\r\n",                                                405, "Allow: POST\r\n"     },
-        { "GET /v1/status HTTP/1.1\r\n\r\n",                                          400, "error"               }, /* no Host */
-        { "nonsense\r\n\r\n",                                                         400, "error"               },
-        { "POST /v1/reopen" HOST "Content-Length: 65537\r\n\r\n",                     413, "64 KB"               },
-        { "POST /v1/reopen" HOST "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n", 417, "at once"             },
-        { "POST /v1/reopen" HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n",          400, "error"               },
+        { "GET /v1/status" HOST "\r\n", 200, "\"generation\":7," },
+        { "GET /v1/modules" HOST "\r\n", 200, "{\"modules\":[" },
+        { "GET /v1/status" HOST "Origin: https://evil.example\r\n\r\n", 403, "web pages" },
+        { "POST /v1/stop" HOST "Origin: null\r\n\r\n", 403, "web pages" },
+        { "GET /v1/nothing" HOST "\r\n", 404, "no such thing" },
+        { "GET /" HOST "\r\n", 404, "no such thing" },
+        { "POST /v1/status" HOST "\r\n", 405, "Allow: GET, HEAD\r\n" },
+        { "GET /v1/reload" HOST "\r\n", 405, "Allow: POST\r\n" },
+        { "HEAD /v1/stop" HOST "\r\n", 405, "Allow: POST\r\n" },
+        { "GET /v1/status HTTP/1.1\r\n\r\n", 400, "error" }, /* no Host */
+        { "nonsense\r\n\r\n", 400, "error" },
+        { "POST /v1/reopen" HOST "Content-Length: 65537\r\n\r\n", 413, "64 KB" },
+        { "POST /v1/reopen" HOST "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n", 417, "at once" },
+        { "POST /v1/reopen" HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "error" },
     };
+    /* clang-format on */
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -246,7 +248,7 @@ static void a_head_that_is_too_large_is_refused(void **state)
     close(fd);
 }
 
-/* -- reload ---------------------------------------------------------------------------------------------------------- */
+/* -- reload -------------------------------------------------------------------------------------------------------- */
 
 static void finish_reload(bool ok, const char *text)
 {
@@ -259,6 +261,7 @@ static void finish_reload(bool ok, const char *text)
 
 static void a_reload_is_answered_when_it_is_over(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *accept;
         bool ok;
@@ -266,13 +269,14 @@ static void a_reload_is_answered_when_it_is_over(void **state)
         int status;
         const char *content;
     } rows[] = {
-        {"",                                          true,  "",                      200, "{\"ok\":true,\"generation\":7,\"warnings\":\"\"}\n"},
-        { "",                                         false, "a:1:1: error: \"x\"\n", 422,
-         "{\"ok\":false,\"generation\":7,\"errors\":\"a:1:1: error: \\\"x\\\"\\n\"}\n"                                                         },
-        { "Accept: text/plain\r\n",                   true,  "a: warning\n",          200, "a: warning\n"                                      },
-        { "Accept: text/plain\r\n",                   false, "a:1:1: error\n",        422, "a:1:1: error\n"                                    },
-        { "Accept: application/json, text/plain\r\n", false, "",                      422, ""                                                  },
+        { "", true, "", 200, "{\"ok\":true,\"generation\":7,\"warnings\":\"\"}\n" },
+        { "", false, "a:1:1: error: \"x\"\n", 422,
+         "{\"ok\":false,\"generation\":7,\"errors\":\"a:1:1: error: \\\"x\\\"\\n\"}\n" },
+        { "Accept: text/plain\r\n", true, "a: warning\n", 200, "a: warning\n" },
+        { "Accept: text/plain\r\n", false, "a:1:1: error\n", 422, "a:1:1: error\n" },
+        { "Accept: application/json, text/plain\r\n", false, "", 422, "" },
     };
+    /* clang-format on */
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -334,7 +338,7 @@ static void closing_forgets_all(void **state)
     close(fd);
 }
 
-/* -- many ------------------------------------------------------------------------------------------------------------ */
+/* -- many ---------------------------------------------------------------------------------------------------------- */
 
 static void a_crowd_waits_its_turn(void **state)
 {

@@ -42,27 +42,29 @@ static int exited(int status)
 
 static void a_fault_is_put_where_it_belongs(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *says;
-        bool runs;               /* gzip at ENCODE on worker 1, request 77 */
-        unsigned in_module;      /* index + 1 */
+        bool runs; /* gzip at ENCODE on worker 1, request 77 */
+        unsigned in_module; /* index + 1 */
         uint64_t offset, thread; /* index + 1 */
     } rows[] = {
-        {"SIGSEGV at 0xdead: module gzip was running at ENCODE (worker 1, request 77): blamed (gzip.so+0x10)",  true,
-         GZIP + 1,                                                                                                              0x10, 2              },
-        { "SIGSEGV at 0xdead: module gzip was running at ENCODE (worker 1, request 77): suspected",             true,  0,       0,    2              },
-        { "SIGSEGV at 0xdead: module gzip was running at ENCODE (worker 1, request 77): suspected (weir+0x20)", true,  0,
-         0x20,                                                                                                                        2              },
-        { "SIGSEGV at 0xdead: the core itself (weir+0x20)",                                                     false, 0,       0x20, 2              },
-        { "SIGSEGV at 0xdead: the core itself",                                                                 true,  0,       0,    1              }, /* worker 0 failed, worker 1 was just busy */
-        { "SIGSEGV at 0xdead: the code of module waf failed: blamed (waf.so+0x30)",                             true,  WAF + 1, 0x30, 0              },
+        { "SIGSEGV at 0xdead: module gzip was running at ENCODE (worker 1, request 77): blamed (gzip.so+0x10)", true,
+         GZIP + 1, 0x10, 2 },
+        { "SIGSEGV at 0xdead: module gzip was running at ENCODE (worker 1, request 77): suspected", true, 0, 0, 2 },
+        { "SIGSEGV at 0xdead: module gzip was running at ENCODE (worker 1, request 77): suspected (weir+0x20)", true, 0,
+         0x20, 2 },
+        { "SIGSEGV at 0xdead: the core itself (weir+0x20)", false, 0, 0x20, 2 },
+        { "SIGSEGV at 0xdead: the core itself", true, 0, 0, 1 }, /* worker 0 failed, worker 1 was just busy */
+        { "SIGSEGV at 0xdead: the code of module waf failed: blamed (waf.so+0x30)", true, WAF + 1, 0x30, 0 },
         { "SIGSEGV at 0xdead: module gzip was running at ENCODE (worker 1, request 77), the code of module waf failed: "
-          "blamed (waf.so+0x30)",                                                                      true,  WAF + 1, 0x30, 2              },
+          "blamed (waf.so+0x30)", true, WAF + 1, 0x30, 2 },
  /* what a broken server may have left behind */
-        { "SIGSEGV at 0xdead: the code of module ? failed: blamed (?.so+0x0)",                                  false, 4000000, 0,    1              },
-        { "SIGSEGV at 0xdead: the core itself",                                                                 true,  0,       0,    CRUMBS_MOST + 1},
-        { "SIGSEGV at 0xdead: the core itself",                                                                 true,  0,       0,    UINT64_MAX     },
+        { "SIGSEGV at 0xdead: the code of module ? failed: blamed (?.so+0x0)", false, 4000000, 0, 1 },
+        { "SIGSEGV at 0xdead: the core itself", true, 0, 0, CRUMBS_MOST + 1 },
+        { "SIGSEGV at 0xdead: the core itself", true, 0, 0, UINT64_MAX },
     };
+    /* clang-format on */
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -147,7 +149,7 @@ static void code_is_known_by_its_object(void **state)
     crash_note_code(MODULES_MOST, theirs); /* out of range: ignored */
 }
 
-/* -- the watchdog ---------------------------------------------------------------------------------------------------- */
+/* -- the watchdog -------------------------------------------------------------------------------------------------- */
 
 static unsigned told;
 static struct watchdog_finding last;

@@ -12,29 +12,31 @@ static struct arena *arena;
 
 static void a_value_is_taken_whole(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *text, *value, *rest; /* value NULL: refused */
     } rows[] = {
-        {"1",                           "1",                         ""   },
-        { " true ,2",                   "true",                      " ,2"},
-        { "-1.5e+3]",                   "-1.5e+3",                   "]"  },
-        { "\"a,}\\\"\" x",              "\"a,}\\\"\"",               " x" },
-        { "{\"a\":[1,{\"b\":\"]\"}]}z", "{\"a\":[1,{\"b\":\"]\"}]}", "z"  },
-        { "[ ]",                        "[ ]",                       ""   },
-        { "{ }",                        "{ }",                       ""   },
-        { "",                           NULL,                        NULL },
-        { "   ",                        NULL,                        NULL },
-        { "\"open",                     NULL,                        NULL },
-        { "\"open\\",                   NULL,                        NULL },
-        { "\"line\nfeed\"",             NULL,                        NULL },
-        { "[1,2",                       NULL,                        NULL },
-        { "[1,]",                       NULL,                        NULL },
-        { "[,1]",                       NULL,                        NULL },
-        { "{\"a\"}",                    NULL,                        NULL },
-        { "{a:1}",                      NULL,                        NULL },
-        { "{\"a\":1,}",                 NULL,                        NULL },
-        { "}",                          NULL,                        NULL },
+        { "1", "1", "" },
+        { " true ,2", "true", " ,2" },
+        { "-1.5e+3]", "-1.5e+3", "]" },
+        { "\"a,}\\\"\" x", "\"a,}\\\"\"", " x" },
+        { "{\"a\":[1,{\"b\":\"]\"}]}z", "{\"a\":[1,{\"b\":\"]\"}]}", "z" },
+        { "[ ]", "[ ]", "" },
+        { "{ }", "{ }", "" },
+        { "", NULL, NULL },
+        { " ", NULL, NULL },
+        { "\"open", NULL, NULL },
+        { "\"open\\", NULL, NULL },
+        { "\"line\nfeed\"", NULL, NULL },
+        { "[1,2", NULL, NULL },
+        { "[1,]", NULL, NULL },
+        { "[,1]", NULL, NULL },
+        { "{\"a\"}", NULL, NULL },
+        { "{a:1}", NULL, NULL },
+        { "{\"a\":1,}", NULL, NULL },
+        { "}", NULL, NULL },
     };
+    /* clang-format on */
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -92,25 +94,27 @@ static void arrays_are_walked(void **state)
 
 static void strings_are_decoded(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *in, *out; /* NULL: refused */
     } rows[] = {
-        {"\"\"",                            ""                     },
-        { "\"a\"",                          "a"                    },
-        { "\"\\n\\t\\r\\b\\f\\\"\\\\\\/\"", "\n\t\r\b\f\"\\/"      },
-        { "\"\\u0041\\u00e4\\u20ac\"",      "A\xc3\xa4\xe2\x82\xac"},
-        { "\"\\ud83d\\ude00\"",             "\xf0\x9f\x98\x80"     },
-        { "\"\\ud83dx\"",                   "\xef\xbf\xbdx"        }, /* half a pair */
-        { "\"\\udc00\"",                    "\xef\xbf\xbd"         },
-        { "\"\\ud83d\\u0041\"",             "\xef\xbf\xbd"
+        { "\"\"", "" },
+        { "\"a\"", "a" },
+        { "\"\\n\\t\\r\\b\\f\\\"\\\\\\/\"", "\n\t\r\b\f\"\\/" },
+        { "\"\\u0041\\u00e4\\u20ac\"", "A\xc3\xa4\xe2\x82\xac" },
+        { "\"\\ud83d\\ude00\"", "\xf0\x9f\x98\x80" },
+        { "\"\\ud83dx\"", "\xef\xbf\xbdx" }, /* half a pair */
+        { "\"\\udc00\"", "\xef\xbf\xbd" },
+        { "\"\\ud83d\\u0041\"", "\xef\xbf\xbd"
                                 "A" },
-        { "\"\\u12\"",                      NULL                   },
-        { "\"\\u12g4\"",                    NULL                   },
-        { "\"\\x41\"",                      NULL                   },
-        { "a",                              NULL                   },
-        { "\"",                             NULL                   },
-        { "12",                             NULL                   },
+        { "\"\\u12\"", NULL },
+        { "\"\\u12g4\"", NULL },
+        { "\"\\x41\"", NULL },
+        { "a", NULL },
+        { "\"", NULL },
+        { "12", NULL },
     };
+    /* clang-format on */
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
