@@ -41,41 +41,36 @@ static bool body_can_be_skipped(const struct weir_conn *c, const struct weir_req
     return c->decoder.kind == BODY_LENGTH && c->decoder.left <= SKIP_MOST;
 }
 
-static void set_connection(struct weir_conn *c, struct weir_req *r)
+static bool set_connection(struct weir_conn *c, struct weir_req *r)
 {
     fields_remove_id(&r->rsp, FIELD_CONNECTION);
-    if (r->status == 101) {
-        fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("Upgrade"));
-        return;
-    }
+    if (r->status == 101)
+        return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("Upgrade"));
     if (!body_can_be_skipped(c, r) || pipeline_worker_self()->draining)
         c->keep_alive = false;
     if (!c->keep_alive)
-        fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("close"));
-    else if (r->version < 11)
-        fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("keep-alive"));
+        return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("close"));
+    return r->version >= 11 || fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("keep-alive"));
 }
 
-static void set_framing(struct weir_conn *c, struct weir_req *r)
+static bool set_framing(struct weir_conn *c, struct weir_req *r)
 {
     if (r->rsp_no_content || r->rsp_body != BODY_UNTIL_CLOSE)
-        return;
-    if (r->version >= 11) {
-        c->chunked_out = true;
-        fields_append(&r->rsp, FIELD_TRANSFER_ENCODING, S("Transfer-Encoding"), S("chunked"));
-    } else {
-        c->keep_alive = false;
-    }
+        return true;
+    c->chunked_out = r->version >= 11;
+    if (c->chunked_out)
+        return fields_append(&r->rsp, FIELD_TRANSFER_ENCODING, S("Transfer-Encoding"), S("chunked"));
+    c->keep_alive = false;
+    return true;
 }
 
 static void codec_head(struct weir_req *r)
 {
     struct weir_conn *c = r->stream;
 
-    set_framing(c, r);
-    set_connection(c, r);
     c->head_queued = true;
-    if (!queue_head(c, r->status, r->reason.n ? r->reason : status_reason(r->status), &r->rsp))
+    if (!set_framing(c, r) || !set_connection(c, r) ||
+        !queue_head(c, r->status, r->reason.n ? r->reason : status_reason(r->status), &r->rsp))
         session_close(c);
 }
 
