@@ -59,7 +59,7 @@ static void a_fault_is_put_where_it_belongs(void **state)
         { "SIGSEGV at 0xdead: the code of module waf failed: blamed (waf.so+0x30)", true, WAF + 1, 0x30, 0 },
         { "SIGSEGV at 0xdead: module gzip was running at ENCODE (worker 1, request 77), the code of module waf failed: "
           "blamed (waf.so+0x30)", true, WAF + 1, 0x30, 2 },
- /* what a broken server may have left behind */
+        /* what a broken server may have left behind */
         { "SIGSEGV at 0xdead: the code of module ? failed: blamed (?.so+0x0)", false, 4000000, 0, 1 },
         { "SIGSEGV at 0xdead: the core itself", true, 0, 0, CRUMBS_MOST + 1 },
         { "SIGSEGV at 0xdead: the core itself", true, 0, 0, UINT64_MAX },
