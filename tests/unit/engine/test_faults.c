@@ -265,28 +265,54 @@ static struct play begin_play(const struct script *script)
 
 /* -- one thing different ---------------------------------------------------------------------------------------------- */
 
+/* With the first allocation failing, then the second, and so on until none does. */
+static void fail_each_allocation(const struct script *script)
+{
+    bool failed = true;
+
+    for (int64_t n = 0; failed; n++) {
+        struct play play = begin_play(script);
+        assert_true(n < 5000);
+        engine_forget();
+        mem_fail_once_after(n);
+        play.client = client_open();
+        play_client(&play, strlen(play.script->request));
+        failed = mem_failures() > 0;
+        mem_fail_after(-1);
+        for (int i = 0; i < 4 && failed; i++) { /* a lost step is made good by a deadline at the latest */
+            engine_advance(20000);
+            play_origins(&play);
+        }
+        judge_client(&play, !failed);
+        end_play(&play);
+        be_healthy();
+    }
+}
+
 static void survives_any_failed_allocation(void **state)
 {
     (void)state;
-    for (size_t s = 0; s < COUNT(scripts); s++) {
-        bool failed = true;
-        for (int64_t n = 0; failed; n++) {
-            struct play play = begin_play(&scripts[s]);
-            assert_true(n < 5000);
-            engine_forget();
-            mem_fail_once_after(n);
-            play.client = client_open();
-            play_client(&play, strlen(play.script->request));
-            failed = mem_failures() > 0;
-            mem_fail_after(-1);
-            for (int i = 0; i < 4 && failed; i++) { /* a lost step is made good by a deadline at the latest */
-                engine_advance(20000);
-                play_origins(&play);
-            }
-            judge_client(&play, !failed);
-            end_play(&play);
-            be_healthy();
+    for (size_t s = 0; s < COUNT(scripts); s++)
+        fail_each_allocation(&scripts[s]);
+}
+
+/* Lists of fields grow at certain lengths: any field may be the one that has no room. */
+static void survives_any_field_that_finds_no_room(void **state)
+{
+    char request[1024], response[1024];
+
+    (void)state;
+    for (unsigned count = 1; count < 36; count++) {
+        size_t n = (size_t)snprintf(request, sizeof(request), "PUT /0 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n");
+        size_t m = (size_t)snprintf(response, sizeof(response), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n");
+        for (unsigned i = 0; i < count; i++) {
+            n += (size_t)snprintf(request + n, sizeof(request) - n, "F%u: v\r\n", i);
+            m += (size_t)snprintf(response + m, sizeof(response) - m, "F%u: v\r\n", i);
         }
+        snprintf(request + n, sizeof(request) - n, "\r\n3\r\nabc\r\n0\r\n\r\n");
+        snprintf(response + m, sizeof(response) - m, "\r\n3\r\nabc\r\n0\r\n\r\n");
+        struct script script = { .name = "fields", .request = request, .answers = { { response, 200, "abc" } } };
+        fail_each_allocation(&script);
     }
 }
 
@@ -415,6 +441,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(survives_any_failed_allocation),
+        TEST(survives_any_field_that_finds_no_room),
         TEST(survives_memory_that_is_gone),
         TEST(takes_any_split_of_a_request),
         TEST(takes_any_split_of_a_response),
