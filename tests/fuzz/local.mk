@@ -3,12 +3,15 @@
 # With --enable-fuzz they are libFuzzer programs (make fuzz-targets); otherwise make check replays their corpora.
 
 FUZZ_TARGETS =
+FUZZ_TARGETS += tests/fuzz/fuzz_accept
 FUZZ_TARGETS += tests/fuzz/fuzz_chunked
 FUZZ_TARGETS += tests/fuzz/fuzz_config
 FUZZ_TARGETS += tests/fuzz/fuzz_head
 FUZZ_TARGETS += tests/fuzz/fuzz_response
 FUZZ_TARGETS += tests/fuzz/fuzz_template
 FUZZ_TARGETS += tests/fuzz/fuzz_uri
+
+tests_fuzz_fuzz_accept_SOURCES = tests/fuzz/fuzz_accept.c modules/gzip/negotiate.c modules/gzip/negotiate.h
 
 if WEIR_FUZZ
 TEST_MAIN = $(WEIR_FUZZ_MAIN)
