@@ -18,8 +18,11 @@ static bool upgrade_may_pass(str upgrade)
 static str host_for(const struct exchange *x)
 {
     const struct weir_req *r = x->r;
+    const struct server *server = &x->upstream->servers[x->server];
 
-    return r->host_field.n ? r->host_field : x->upstream->servers[x->server].name;
+    if (r->host_field.n)
+        return r->host_field;
+    return !server->host.n && addr_is_unix(&server->addr) ? S("localhost") : server->name; /* a path is no host */
 }
 
 static bool add_connection(struct weir_req *r, struct fields *fields, bool wants_trailers)
