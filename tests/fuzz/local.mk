@@ -6,6 +6,7 @@ FUZZ_TARGETS =
 FUZZ_TARGETS += tests/fuzz/fuzz_accept
 FUZZ_TARGETS += tests/fuzz/fuzz_chunked
 FUZZ_TARGETS += tests/fuzz/fuzz_config
+FUZZ_TARGETS += tests/fuzz/fuzz_engine
 FUZZ_TARGETS += tests/fuzz/fuzz_head
 FUZZ_TARGETS += tests/fuzz/fuzz_response
 FUZZ_TARGETS += tests/fuzz/fuzz_template
@@ -32,3 +33,7 @@ list-fuzz:
 EXTRA_DIST += tests/fuzz/corpus
 
 .PHONY: fuzz-targets list-fuzz
+
+# The engine's clock is the harness's (tests/unit/engine/).
+tests_fuzz_fuzz_engine_LDADD = tests/unit/engine/libengine.a $(LDADD)
+tests_fuzz_fuzz_engine_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick

@@ -3,7 +3,8 @@
 # The clock is the harness's (engine.c), hence the wrapping.
 
 check_LIBRARIES += tests/unit/engine/libengine.a
-tests_unit_engine_libengine_a_SOURCES = tests/unit/engine/engine.c tests/unit/engine/engine.h tests/unit/engine/playing.h
+tests_unit_engine_libengine_a_SOURCES = tests/unit/engine/engine.c tests/unit/engine/engine.h \
+	tests/unit/engine/modules.h tests/unit/engine/playing.h
 
 ENGINE_LDADD = tests/unit/engine/libengine.a $(LDADD)
 ENGINE_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick

@@ -36,6 +36,19 @@ static void says_who_asks(void **state)
     assert_int_equal(heard_field(&m, "X-Request-ID").n, 32);
 }
 
+/* HTTP/1.0 need not name a host, HTTP/1.1 must: and the path of a unix socket is none. */
+static void names_some_host(void **state)
+{
+    struct peer *client = client_open();
+    struct peer *origin = reach(client, "GET / HTTP/1.0\r\n\r\n");
+
+    (void)state;
+    struct heard m = expect_request(origin, "GET", "/");
+    expect_field(&m, "Host", "localhost");
+    peer_put(origin, OK2);
+    expect(client, 200, "ok");
+}
+
 static void tries_a_stale_connection_again(void **state)
 {
     struct peer *client = client_open(), *stale = warm_up(client);
@@ -215,6 +228,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(says_who_asks),
+        TEST(names_some_host),
         TEST(tries_a_stale_connection_again),
         TEST(repeats_only_what_can_be_repeated),
         TEST(gives_up_on_a_fresh_connection_that_closes),

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* fuzz_engine.c: the whole request engine between clients and origins. Input: steps, each of a byte (what happens), a
+ * byte (how much) and, for writing, so many bytes.
+ * Holds:   nothing turns for ever; when everybody is silent the deadlines end everything, with all memory, buffers and
+ *          references given back; what an origin receives is strict HTTP/1.1, and so is what a client's connection
+ *          begins with. */
+#include "../unit/engine/modules.h"
+
+#include <stdint.h>
+
+enum { CLIENTS = 3, ORIGINS = 6, TURNS = 20000, STEPS = 60 };
+
+enum happening {
+    CLIENT_WRITES,
+    ORIGIN_WRITES,
+    CLIENT_SHUTS,
+    CLIENT_CLOSES,
+    ORIGIN_SHUTS,
+    ORIGIN_CLOSES,
+    CLIENT_READS,
+    ORIGIN_READS,
+    TIME_PASSES,
+    CLIENT_FLOODS, /* the same byte again and again, until nothing goes any more */
+    ORIGIN_FLOODS,
+    CLIENT_OPENS,
+    MODULE_RESUMES,
+    CLIENT_RESETS,
+    STEP_KINDS
+};
+
+struct play {
+    struct peer *clients[CLIENTS], *origins[ORIGINS];
+    unsigned client_count, origin_count;
+};
+
+static void settle(void)
+{
+    MUST(engine_turns(TURNS) < TURNS);
+}
+
+static void accept_origins(struct play *play)
+{
+    struct peer *origin;
+
+    while ((origin = origin_take())) {
+        if (play->origin_count < ORIGINS)
+            play->origins[play->origin_count++] = origin;
+        else
+            peer_close(origin);
+    }
+}
+
+static void write_all(struct peer *peer, const uint8_t *p, size_t n)
+{
+    for (size_t at = 0, done = 1; at < n && done; at += done) {
+        done = peer_write(peer, p + at, n - at);
+        settle();
+    }
+}
+
+static void flood(struct peer *peer, uint8_t with)
+{
+    static uint8_t room[32 * 1024];
+
+    memset(room, with, sizeof(room));
+    for (unsigned i = 0; i < 40 && peer_write(peer, room, sizeof(room)); i++)
+        settle();
+}
+
+static void open_client(struct play *play, bool tcp)
+{
+    if (play->client_count < CLIENTS)
+        play->clients[play->client_count++] = tcp ? client_open_tcp() : client_open();
+}
+
+/* The newest of a kind, or the one before it. */
+static struct peer *choose(struct peer **peers, unsigned count, unsigned back)
+{
+    if (count == 0)
+        return NULL;
+    struct peer *peer = peers[back < count ? count - 1 - back : 0];
+    return peer->fd >= 0 ? peer : NULL;
+}
+
+static void resume(unsigned how)
+{
+    static const weir_verdict verdicts[] = { WEIR_NEXT, WEIR_SKIP, WEIR_FAIL, WEIR_CLOSE, WEIR_REROUTE, WEIR_REPLY };
+
+    weir_resume(token, verdicts[how % (sizeof(verdicts) / sizeof(verdicts[0]))]);
+}
+
+/* How many of the bytes at p it used. */
+static size_t run_step(struct play *play, uint8_t what, uint8_t much, const uint8_t *p, size_t n)
+{
+    struct peer *client = choose(play->clients, play->client_count, what >> 6);
+    struct peer *origin = choose(play->origins, play->origin_count, what >> 6);
+    enum happening step = (enum happening)((what & 63) % STEP_KINDS);
+    bool writes = step == CLIENT_WRITES || step == ORIGIN_WRITES;
+    size_t used = writes ? (much < n ? much : n) : 0;
+
+    if (step == CLIENT_OPENS)
+        open_client(play, much & 1);
+    else if (step == TIME_PASSES)
+        engine_advance((uint64_t)much * 500);
+    else if (step == MODULE_RESUMES)
+        resume(much);
+    else if (client && step == CLIENT_WRITES)
+        write_all(client, p, used);
+    else if (client && step == CLIENT_SHUTS)
+        peer_shut(client);
+    else if (client && step == CLIENT_CLOSES)
+        peer_close(client);
+    else if (client && step == CLIENT_RESETS)
+        peer_reset(client);
+    else if (client && step == CLIENT_READS)
+        peer_pull(client);
+    else if (client && step == CLIENT_FLOODS)
+        flood(client, much);
+    else if (origin && step == ORIGIN_WRITES)
+        write_all(origin, p, used);
+    else if (origin && step == ORIGIN_SHUTS)
+        peer_shut(origin);
+    else if (origin && step == ORIGIN_CLOSES)
+        much & 1 ? peer_reset(origin) : peer_close(origin);
+    else if (origin && step == ORIGIN_READS)
+        peer_pull(origin);
+    else if (origin && step == ORIGIN_FLOODS)
+        flood(origin, much);
+    settle();
+    accept_origins(play);
+    return used;
+}
+
+static void check_origin(struct peer *origin)
+{
+    struct heard m;
+
+    peer_pull(origin);
+    while (origin->at < origin->n && request_next(origin, &m)) {
+        MUST(!m.bad);
+        if (!m.whole || heard_field(&m, "Upgrade").p)
+            return; /* raw bytes may follow */
+    }
+}
+
+static void check_client(struct peer *client)
+{
+    struct heard m;
+
+    peer_pull(client);
+    if (client->n && response_next(client, true, &m))
+        MUST(!m.bad);
+}
+
+/* Nobody says anything more. A tunnel may live for an hour, and what it holds back comes out meanwhile. */
+static void end(struct play *play)
+{
+    static const uint64_t steps[] = { 10, 35, 65, 80, 125, 3700, 3700, 3700 }; /* seconds */
+
+    for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        engine_advance(steps[i] * 1000);
+    accept_origins(play);
+    for (unsigned i = 0; i < play->origin_count; i++)
+        check_origin(play->origins[i]);
+    for (unsigned i = 0; i < play->client_count; i++)
+        check_client(play->clients[i]);
+    engine_forget();
+    engine_check_idle();
+    engine_close_peers();
+    engine_settle();
+}
+
+static void begin(void)
+{
+    static bool is_up;
+
+    if (is_up)
+        return;
+    is_up = true;
+    engine_add_module(&play_module);
+    engine_add_module(&flow_module);
+    engine_up("site _ { listen 127.0.0.1:9000; proxy @ORIGIN@; max_body 600k;\n"
+              "  route /p/ { proxy @ORIGIN@; } route = /other { respond 200 other; } }\n"
+              "site own { listen 127.0.0.1:9000; respond 200 own; }\n"
+              "site gone { listen 127.0.0.1:9000; proxy @NOBODY@; }\n");
+    atexit(engine_down);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct play play = { 0 };
+    size_t at = 0;
+
+    begin();
+    open_client(&play, false);
+    for (unsigned i = 0; i < STEPS && at + 2 <= size; i++)
+        at += 2 + run_step(&play, data[at], data[at + 1], data + at + 2, size - at - 2);
+    end(&play);
+    return 0;
+}
