@@ -12,7 +12,6 @@ server_libweir_a_SOURCES += \
 	server/pipeline/dict.c server/pipeline/dict.h \
 	server/pipeline/error_page.c \
 	server/pipeline/http1.c server/pipeline/http1.h \
-	server/pipeline/http1_splice.c \
 	server/pipeline/http1_write.c \
 	server/pipeline/identify.c \
 	server/pipeline/metrics.c server/pipeline/metrics.h \
