@@ -139,6 +139,22 @@ bool bounds_want(struct bounds *bounds, str key, unsigned workers, char *why, si
     return true;
 }
 
+bool bounds_adopt(struct bounds *bounds, str key, const int *fds, unsigned count, bool is_shared)
+{
+    struct bound *b = bound_create(key, count);
+
+    if (!b)
+        return false;
+    memcpy(b->fds, fds, count * sizeof(int));
+    b->count = count;
+    b->is_shared = is_shared;
+    b->is_wanted = true;
+    b->is_new = false;
+    b->next = bounds->first;
+    bounds->first = b;
+    return true;
+}
+
 void bounds_unwant_all(struct bounds *bounds)
 {
     for (struct bound *b = bounds->first; b; b = b->next)

@@ -28,6 +28,8 @@ struct bounds {
 
 /* finds or binds it; marks it wanted */
 bool bounds_want(struct bounds *bounds, str key, unsigned workers, char *why, size_t why_n);
+/* what a former supervisor bound (takeover.h); takes the descriptors; false without memory */
+bool bounds_adopt(struct bounds *bounds, str key, const int *fds, unsigned count, bool is_shared);
 void bounds_unwant_all(struct bounds *bounds);
 void bounds_drop_unwanted(struct bounds *bounds); /* closes what no configuration wants any more */
 void bounds_drop_new(struct bounds *bounds);      /* a reload failed: closes what it alone had wanted */

@@ -4,6 +4,7 @@
 #include "app/rehearsal.h"
 #include "app/server.h"
 #include "app/supervisor.h"
+#include "app/takeover.h"
 #include "base/diag.h"
 #include "base/mem.h"
 
@@ -16,7 +17,7 @@
 
 static int run_server(const struct cli_call *call)
 {
-    return supervisor_main(call->file, call->daemonise);
+    return supervisor_main(call->called, call->file, call->daemonise);
 }
 
 static int run_rehearsal(const struct cli_call *call)
@@ -24,13 +25,28 @@ static int run_rehearsal(const struct cli_call *call)
     return rehearsal_child(call->file);
 }
 
-static int run_serve(const struct cli_call *call)
+static int with_fd(const struct cli_call *call, int (*run)(int fd))
 {
     uint64_t fd;
 
     if (!str_to_u64(str_of(call->args[0]), &fd) || fd > INT32_MAX)
         return CLI_USAGE;
-    return server_main((int)fd);
+    return run((int)fd);
+}
+
+static int run_serve(const struct cli_call *call)
+{
+    return with_fd(call, server_main);
+}
+
+static int run_resume(const struct cli_call *call)
+{
+    return with_fd(call, supervisor_resume);
+}
+
+static int run_resume_check(const struct cli_call *call)
+{
+    return with_fd(call, takeover_check);
 }
 
 static int print_version(const struct cli_call *call)
@@ -69,6 +85,11 @@ static const struct cli_command commands[] = {
       "figures of the running server", cli_status },
     { "drain", CLI_FILE | CLI_SOCKET, 0, 1, "drain [off] [-c FILE | -s SOCKET]",
       "tell health checks that no new work is wanted; off: work again", cli_drain },
+    { "undrain", CLI_FILE | CLI_SOCKET, 0, 0, "undrain [-c FILE | -s SOCKET]", "the same as drain off", cli_undrain },
+    { "upgrade", CLI_FILE | CLI_SOCKET, 0, 0, "upgrade [-c FILE | -s SOCKET]",
+      "hand everything to the binary and the modules that are installed now", cli_upgrade },
+    { "unquarantine", CLI_FILE | CLI_SOCKET, 1, 1, "unquarantine NAME [-c FILE | -s SOCKET]",
+      "let a module run again that crashed the server", cli_unquarantine },
     { "pipeline", CLI_FILE, 0, 0, "pipeline [-c FILE]", "stages, hooks, and why in this order", cli_pipeline },
     { "modules", CLI_FILE | CLI_VERBOSE, 0, 0, "modules [-c FILE] [-v]",
       "loaded modules and their directives; -v: the manual as Markdown", cli_modules },
@@ -80,6 +101,8 @@ static const struct cli_command commands[] = {
     /* what weir says to itself */
     { "--rehearse", CLI_FILE, 0, 0, NULL, NULL, run_rehearsal },
     { "--serve", 0, 1, 1, NULL, NULL, run_serve },
+    { "--resume", 0, 1, 1, NULL, NULL, run_resume },
+    { "--resume-check", 0, 1, 1, NULL, NULL, run_resume_check },
 };
 /* clang-format on */
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -337,7 +360,7 @@ bool cli_parse(int argc, char **argv, struct arena *arena, struct cli_call *call
     struct reading reading = { .arena = arena, .call = call, .why = why };
     int used;
 
-    *call = (struct cli_call){ .file = DEFAULT_FILE };
+    *call = (struct cli_call){ .file = DEFAULT_FILE, .called = argc > 0 ? argv[0] : "weir" };
     return read_words(&reading, argc, argv) && choose_command(&reading, &used) && check_options(&reading) &&
            take_arguments(&reading, used);
 }

@@ -20,6 +20,7 @@ enum cli_takes { /* -c FILE, -s SOCKET, -d, -v, --json, --serve's FD */
 
 struct cli_call {
     const struct cli_command *command;
+    const char *called; /* argv[0] */
     const char *file;   /* never NULL: the default one */
     const char *socket; /* NULL: the one that file names */
     bool daemonise, verbose, json;
@@ -46,8 +47,11 @@ int cli_pipeline(const struct cli_call *call);
 int cli_modules(const struct cli_call *call);
 /* cli_server.c: a running server. */
 int cli_reload(const struct cli_call *call);
+int cli_upgrade(const struct cli_call *call);
+int cli_unquarantine(const struct cli_call *call);
 int cli_stop(const struct cli_call *call);
 int cli_drain(const struct cli_call *call);
+int cli_undrain(const struct cli_call *call);
 int cli_status(const struct cli_call *call);
 /* cli_module_new.c, cli_module_check.c: for authors of modules. */
 int cli_module_new(const struct cli_call *call);

@@ -6,8 +6,11 @@
 #include "app/configuration.h"
 #include "app/control_client.h"
 #include "app/json.h"
+#include "pipeline/quarantine.h"
 
 #include <time.h>
+
+#define NAME_BYTES "abcdefghijklmnopqrstuvwxyz0123456789-_"
 
 enum { STOP_LOOK_MS = 50, STOP_GRACE_MS = 15 * 1000 };
 
@@ -72,10 +75,11 @@ static int end(struct question *question, bool ok)
 
 /* -- commands ------------------------------------------------------------------------------------------------------ */
 
-int cli_reload(const struct cli_call *call)
+/* Something that takes a while, ends well or not, and has a text to be shown either way. */
+static int ask_for_change(const struct cli_call *call, const char *path)
 {
     struct question question;
-    bool ok = begin(&question, call) && ask(&question, "POST", "/v1/reload", "text/plain");
+    bool ok = begin(&question, call) && ask(&question, "POST", path, "text/plain");
 
     if (ok && question.reply.status != 200 && question.reply.status != 422) {
         ok = complain(&question);
@@ -85,6 +89,28 @@ int cli_reload(const struct cli_call *call)
         ok = question.reply.status == 200;
     }
     return end(&question, ok);
+}
+
+int cli_reload(const struct cli_call *call)
+{
+    return ask_for_change(call, "/v1/reload");
+}
+
+int cli_upgrade(const struct cli_call *call)
+{
+    return ask_for_change(call, "/v1/upgrade");
+}
+
+int cli_unquarantine(const struct cli_call *call)
+{
+    char path[96];
+
+    if (strlen(call->args[0]) >= QUARANTINE_NAME || strspn(call->args[0], NAME_BYTES) != strlen(call->args[0])) {
+        fprintf(stderr, "weir: unquarantine: \"%s\" is no module's name\n", call->args[0]);
+        return CLI_USAGE;
+    }
+    snprintf(path, sizeof(path), "/v1/unquarantine?module=%s", call->args[0]);
+    return ask_for_change(call, path);
 }
 
 /* The supervisor takes the socket away when all is over. */
@@ -121,6 +147,14 @@ int cli_drain(const struct cli_call *call)
     }
     const char *path = call->arg_count ? "/v1/undrain" : "/v1/drain";
     bool ok = begin(&question, call) && ask_json(&question, "POST", path);
+    return end(&question, ok);
+}
+
+int cli_undrain(const struct cli_call *call)
+{
+    struct question question;
+    bool ok = begin(&question, call) && ask_json(&question, "POST", "/v1/undrain");
+
     return end(&question, ok);
 }
 

@@ -86,6 +86,20 @@ static void print_modules(const struct status *status)
     fprintf(status->out, " and what is built in\n");
 }
 
+static void print_quarantine(const struct status *status)
+{
+    str list, item;
+
+    if (!json_member(status->json, "quarantine", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item)) {
+        str name = member_text(status, item, "module"), reason = member_text(status, item, "reason");
+        fprintf(status->out, "  quarantine      " STR_FMT ": " STR_FMT "\n", STR_ARG(name), STR_ARG(reason));
+        fprintf(status->out, "                  replace the file and weir reload, or weir unquarantine " STR_FMT "\n",
+                STR_ARG(name));
+    }
+}
+
 bool status_print(str json, struct arena *arena, FILE *out)
 {
     struct status s = { json, arena, out };
@@ -108,5 +122,6 @@ bool status_print(str json, struct arena *arena, FILE *out)
     fprintf(out, "  requests        %llu\n", number(&s, "requests"));
     print_listen(&s);
     print_modules(&s);
+    print_quarantine(&s);
     return true;
 }

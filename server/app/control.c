@@ -38,6 +38,7 @@ struct client {
     enum client_state state;
     const struct endpoint *endpoint;
     bool wants_text, is_head;
+    str query; /* in the arena */
     struct server_reload reload;
     struct arena *arena;
     struct fields fields;
@@ -55,7 +56,7 @@ static struct {
     struct listener listener;
     struct list clients;
     unsigned client_count;
-    bool is_open;
+    bool is_open, has_left;
 } control;
 
 /* -- a client's life ----------------------------------------------------------------------------------------------- */
@@ -70,7 +71,7 @@ static void close_client(struct client *client)
     arena_destroy(client->arena);
     mem_free(client->answer.p);
     mem_free(client);
-    if (control.client_count-- == CLIENTS_MOST && control.is_open)
+    if (control.client_count-- == CLIENTS_MOST && control.is_open && !control.has_left)
         listener_resume(&control.listener);
 }
 
@@ -188,12 +189,35 @@ static void on_reloaded(struct server_reload *reload, bool ok, str text)
         reply_json(client, ok ? 200 : 422, answer_reload, &answer);
 }
 
-static void act_reload(struct client *client)
+static void wait_for_reload(struct client *client)
 {
     client->reload.done = on_reloaded;
     client->state = WAITS_FOR_RELOAD;
     deadline_cancel(&client->silence);
+}
+
+static void act_reload(struct client *client)
+{
+    wait_for_reload(client);
     server_reload(&client->reload);
+}
+
+static void act_upgrade(struct client *client)
+{
+    wait_for_reload(client);
+    server_upgrade(&client->reload);
+}
+
+static void act_unquarantine(struct client *client)
+{
+    str name = client->query;
+
+    if (!str_has_prefix(name, S("module=")) || name.n > sizeof("module=") + 31) {
+        refuse(client, 400, "which one: /v1/unquarantine?module=NAME");
+        return;
+    }
+    wait_for_reload(client);
+    server_unquarantine(&client->reload, str_from(name, sizeof("module=") - 1));
 }
 
 /* The answer is written before the end begins: nobody waits for a loop that has stopped. */
@@ -232,6 +256,8 @@ static const struct endpoint *find_endpoint(str path)
         {WEIR_S("/v1/status"),   WEIR_S("GET"),  act_status },
         { WEIR_S("/v1/modules"), WEIR_S("GET"),  act_modules},
         { WEIR_S("/v1/reload"),  WEIR_S("POST"), act_reload },
+        { WEIR_S("/v1/upgrade"), WEIR_S("POST"), act_upgrade},
+        { WEIR_S("/v1/unquarantine"), WEIR_S("POST"), act_unquarantine},
         { WEIR_S("/v1/stop"),    WEIR_S("POST"), act_stop   },
         { WEIR_S("/v1/drain"),   WEIR_S("POST"), act_drain  },
         { WEIR_S("/v1/undrain"), WEIR_S("POST"), act_undrain},
@@ -262,6 +288,7 @@ static void refuse_method(struct client *client)
 static bool accept_request(struct client *client, const struct h1_request *request)
 {
     client->endpoint = find_endpoint(request->uri.path);
+    client->query = arena_str(client->arena, request->uri.query);
     client->is_head = str_equal(request->method, S("HEAD"));
     client->wants_text = fields_has_token(&client->fields, FIELD_ACCEPT, S("text/plain"));
     if (fields_find_id(&client->fields, FIELD_ORIGIN))
@@ -422,12 +449,20 @@ bool control_open(int listening_fd)
     return control.is_open;
 }
 
+void control_leave(void)
+{
+    if (!control.is_open || control.has_left)
+        return;
+    control.has_left = true;
+    listener_close(&control.listener);
+}
+
 void control_close(void)
 {
     if (!control.is_open)
         return;
+    control_leave();
     control.is_open = false;
-    listener_close(&control.listener);
     list_each (at, &control.clients)
         close_client(list_entry(at, struct client, link));
 }

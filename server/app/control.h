@@ -4,6 +4,8 @@
  *     GET  /v1/status        figures of the process and its configuration
  *     GET  /v1/modules       loaded modules
  *     POST /v1/reload        200 when the new configuration is live, 422 and the errors when it is refused
+ *     POST /v1/upgrade       200 when a server of the binary on the disk has taken over, 422 and why it has not
+ *     POST /v1/unquarantine?module=NAME   the same, for a server in which that module runs again
  *     POST /v1/stop | /v1/drain | /v1/undrain | /v1/reopen
  *
  * Shape:   one request a connection. Answers are JSON; with `Accept: text/plain` reload's errors come as text.
@@ -17,6 +19,7 @@
 #include <stdbool.h>
 
 bool control_open(int listening_fd); /* takes it; on the main thread's worker */
+void control_leave(void);             /* accepts no more: another server has the socket; who waits is still answered */
 void control_close(void);            /* whoever still waits for an answer gets none */
 
 #endif

@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pipeline/module.h"
+#include "pipeline/quarantine.h"
+#include "pipeline/overload.h"
 
 #include <unistd.h>
 
@@ -118,7 +120,46 @@ static void put_modules(struct out *out, bool in_full)
     out_char(out, ']');
 }
 
+static void put_overload(struct out *out, const struct configuration *c)
+{
+    struct overload_figures figures = overload_figures(c && c->snapshot ? c->snapshot->top_plan->core : NULL);
+
+    put_name(out, "overload");
+    out_char(out, '{');
+    put_u64(out, "max_connections", figures.max_connections);
+    put_u64(out, "per_client", figures.per_client);
+    put_u64(out, "max_memory", figures.max_memory);
+    put_u64(out, "memory", figures.memory);
+    put_u64(out, "connections_refused", figures.refused);
+    put_u64(out, "idle_closed", figures.idle_closed);
+    put_u64(out, "requests_shed", figures.shed);
+    put_u64(out, "accept_pauses", figures.pauses);
+    put_u64(out, "accept_failures", figures.stalls);
+    out_char(out, '}');
+}
+
 /* -- whole answers ------------------------------------------------------------------------------------------------- */
+
+/* What does not run, why, and what helps. */
+static void put_quarantine(struct out *out)
+{
+    put_name(out, "quarantine");
+    out_char(out, '[');
+    for (uint32_t i = 0; i < modules.count; i++) {
+        const weir_mod *mod = modules.all[i];
+        if (!mod->quarantine)
+            continue;
+        next_item(out);
+        out_char(out, '{');
+        put_str(out, "module", mod->name);
+        put_str(out, "build", mod->build);
+        put_str(out, "path", mod->path);
+        put_str(out, "reason", str_of(mod->quarantine->why));
+        put_str(out, "cure", S("replace the file and weir reload, or weir unquarantine NAME"));
+        out_char(out, '}');
+    }
+    out_char(out, ']');
+}
 
 static void put_configuration(struct out *out, const struct configuration *c)
 {
@@ -156,10 +197,12 @@ void answer_status(struct out *out, const void *server_status)
     put_u64(out, "connections", s->connections);
     put_u64(out, "accepted", s->accepted);
     put_u64(out, "requests", s->requests);
+    put_overload(out, s->configuration);
     put_bool(out, "draining", s->draining);
     put_bool(out, "stopping", s->stopping);
     if (s->configuration)
         put_configuration(out, s->configuration);
+    put_quarantine(out);
     put_modules(out, false);
     out_str(out, S("}\n"));
 }

@@ -74,6 +74,22 @@ bool kept_files_take(struct kept_files *files, const struct rehearsal *rehearsal
     return true;
 }
 
+bool kept_files_adopt(struct kept_files *files, str path, int fd, bool is_log)
+{
+    struct kept_file *at = mem_realloc(files->at, (files->count + 1) * sizeof(*at));
+
+    if (!at)
+        return false;
+    files->at = at;
+    char *copy = mem_alloc(path.n + 1);
+    if (!copy)
+        return false;
+    memcpy(copy, path.p, path.n);
+    copy[path.n] = 0;
+    files->at[files->count++] = (struct kept_file){ copy, fd, is_log };
+    return true;
+}
+
 bool kept_files_send(const struct kept_files *files, int channel)
 {
     for (uint32_t i = 0; i < files->count; i++)

@@ -22,6 +22,8 @@ struct kept_files {
 
 /* opens all; owner of logs: the settings' user */
 bool kept_files_take(struct kept_files *files, const struct rehearsal *rehearsal);
+/* one that a former supervisor opened (takeover.h); takes fd; false without memory */
+bool kept_files_adopt(struct kept_files *files, str path, int fd, bool is_log);
 bool kept_files_send(const struct kept_files *files, int channel);
 void kept_files_finish(struct kept_files *files);
 void kept_files_reopen_logs(struct kept_files *files, const struct settings *settings);

@@ -2,7 +2,9 @@
 # main.c is the program's own source (Makefile.am); everything else of this folder is in the archive.
 server_libweir_a_SOURCES += \
 	server/app/bound.c server/app/bound.h \
+	server/app/changes.c \
 	server/app/channel.c server/app/channel.h \
+	server/app/child.c server/app/child.h \
 	server/app/kept_files.c server/app/kept_files.h \
 	server/app/listening.c server/app/listening.h \
 	server/app/notify.c server/app/notify.h \
@@ -10,7 +12,9 @@ server_libweir_a_SOURCES += \
 	server/app/received_files.c server/app/received_files.h \
 	server/app/rehearsal.c server/app/rehearsal.h \
 	server/app/server.c server/app/server.h \
-	server/app/supervisor.c server/app/supervisor.h
+	server/app/strikes.c server/app/strikes.h \
+	server/app/supervisor.c server/app/supervisor.h server/app/supervisor_state.h \
+	server/app/takeover.c server/app/takeover.h
 # What a configuration means: modules, settings, sites, routes, and the parts that answer by themselves.
 server_libweir_a_SOURCES += \
 	server/app/bindhost.c \

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pipeline/module.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,10 +22,8 @@ static void print_setting(FILE *out, const char *name, str value)
     fprintf(out, "setting %s %.*s\n", name, STR_ARG(value));
 }
 
-static void print_plan(const struct configuration *c, FILE *out)
+static void print_settings(const struct settings *s, FILE *out)
 {
-    const struct settings *s = &c->settings;
-
     fprintf(out, "setting workers %u\nsetting error_level %u\nsetting shutdown_timeout %llu\n", s->workers,
             s->error_level,
             (unsigned long long)s->shutdown_timeout);
@@ -34,12 +33,47 @@ static void print_plan(const struct configuration *c, FILE *out)
     print_setting(out, "control", s->control);
     print_setting(out, "error_log", s->error_log);
     print_setting(out, "state_dir", s->state_dir);
+}
+
+static void print_listen(str key, bool is_implied, FILE *out)
+{
+    fprintf(out, "%s %.*s\n", is_implied ? "listen-if-possible" : "listen", STR_ARG(key));
+}
+
+static void print_file(str path, bool is_log, FILE *out)
+{
+    fprintf(out, "%s %.*s\n", is_log ? "append" : "read", STR_ARG(path));
+}
+
+static void print_plan(const struct configuration *c, FILE *out)
+{
+    print_settings(&c->settings, out);
     for (uint32_t i = 0; i < c->listen_count; i++)
-        fprintf(out, "%s %.*s\n", c->listens[i].is_implied ? "listen-if-possible" : "listen",
-                STR_ARG(c->listens[i].point->key));
+        print_listen(c->listens[i].point->key, c->listens[i].is_implied, out);
     for (uint32_t i = 0; i < c->file_count; i++)
-        fprintf(out, "%s %.*s\n", c->files[i].is_log ? "append" : "read", STR_ARG(c->files[i].path));
+        print_file(c->files[i].path, c->files[i].is_log, out);
+    for (uint32_t i = 0; i < modules.count; i++)
+        if (modules.all[i]->build.n)
+            fprintf(out, "module %.*s %.*s\n", STR_ARG(modules.all[i]->name), STR_ARG(modules.all[i]->build));
     fprintf(out, "end\n");
+}
+
+void rehearsal_write(const struct rehearsal *r, FILE *to)
+{
+    print_settings(&r->settings, to);
+    for (uint32_t i = 0; i < r->listens.count; i++) {
+        const struct plan_listen *listen = vec_at(&r->listens, struct plan_listen, i);
+        print_listen(listen->key, listen->is_implied, to);
+    }
+    for (uint32_t i = 0; i < r->files.count; i++) {
+        const struct plan_file *file = vec_at(&r->files, struct plan_file, i);
+        print_file(file->path, file->is_log, to);
+    }
+    for (uint32_t i = 0; i < r->modules.count; i++) {
+        const struct plan_module *module = vec_at(&r->modules, struct plan_module, i);
+        fprintf(to, "module %.*s %.*s\n", STR_ARG(module->name), STR_ARG(module->build));
+    }
+    fprintf(to, "end\n");
 }
 
 int rehearsal_child(const char *config_path)
@@ -104,7 +138,7 @@ static bool gather_both(struct gathering *plan, struct gathering *text)
     return true;
 }
 
-static pid_t start_child(const char *config_path, int plan[2], int text[2])
+static pid_t start_child(const char *program, const char *config_path, int plan[2], int text[2])
 {
     pid_t pid = fork();
 
@@ -112,8 +146,8 @@ static pid_t start_child(const char *config_path, int plan[2], int text[2])
         return pid;
     dup2(plan[1], 1);
     dup2(text[1], 2);
-    execl("/proc/self/exe", "weir", "--rehearse", "-c", config_path, (char *)NULL);
-    dprintf(2, "weir: cannot start the rehearsal: %s\n", strerror(errno));
+    execl(program, "weir", "--rehearse", "-c", config_path, (char *)NULL);
+    dprintf(2, "weir: cannot start the rehearsal: %s: %s\n", program, strerror(errno));
     _exit(127);
 }
 
@@ -158,10 +192,23 @@ static bool read_plan(struct rehearsal *r, str plan)
             struct plan_file *file = vec_push(r->arena, &r->files, sizeof(*file));
             if (file)
                 *file = (struct plan_file){ arena_str(r->arena, rest), str_equal(verb, S("append")) };
+        } else if (str_equal(verb, S("module"))) {
+            struct plan_module *module = vec_push(r->arena, &r->modules, sizeof(*module));
+            space = str_find(rest, ' ');
+            if (module)
+                *module = (struct plan_module){ arena_str(r->arena, str_upto(rest, space)),
+                                                arena_str(r->arena, str_from(rest, space + 1)) };
         }
         ended |= str_equal(verb, S("end"));
     }
     return ended && r->settings.workers > 0;
+}
+
+bool rehearsal_read(struct rehearsal *r, str plan)
+{
+    *r = (struct rehearsal){ .arena = arena_create(16 * 1024, 0) };
+    r->ok = r->arena && read_plan(r, plan);
+    return r->ok;
 }
 
 static void conclude(struct rehearsal *r, const struct gathering *plan, const struct gathering *text, int status,
@@ -180,7 +227,7 @@ static void conclude(struct rehearsal *r, const struct gathering *plan, const st
         r->text = S("the rehearsal of the configuration failed without a word\n");
 }
 
-bool rehearse(struct rehearsal *r, const char *config_path)
+bool rehearse(struct rehearsal *r, const char *program, const char *config_path)
 {
     struct gathering plan = { .fd = -1, .most = PLAN_MOST }, text = { .fd = -1, .most = TEXT_MOST };
     int plan_pipe[2], text_pipe[2], status = 0;
@@ -193,7 +240,7 @@ bool rehearse(struct rehearsal *r, const char *config_path)
         close(plan_pipe[1]);
         return false;
     }
-    pid_t pid = start_child(config_path, plan_pipe, text_pipe);
+    pid_t pid = start_child(program, config_path, plan_pipe, text_pipe);
     close(plan_pipe[1]);
     close(text_pipe[1]);
     plan.fd = plan_pipe[0];

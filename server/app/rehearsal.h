@@ -22,6 +22,9 @@ struct plan_listen {
     str key;
     bool is_implied; /* left out where the machine lacks the address family */
 };
+struct plan_module {
+    str name, build; /* module_build.h */
+};
 struct rehearsal {
     struct arena *arena;
     bool ok;
@@ -29,10 +32,14 @@ struct rehearsal {
     struct settings settings;
     struct vec listens; /* of struct plan_listen */
     struct vec files;   /* of struct plan_file */
+    struct vec modules; /* of struct plan_module; those from files */
 };
 
-bool rehearse(struct rehearsal *rehearsal, const char *config_path); /* false without memory or processes */
+/* program: whose eyes it is read with, "/proc/self/exe" or another weir. False without memory or processes. */
+bool rehearse(struct rehearsal *rehearsal, const char *program, const char *config_path);
 void rehearsal_finish(struct rehearsal *rehearsal);
+void rehearsal_write(const struct rehearsal *rehearsal, FILE *to); /* the plan's lines, its "end" too */
+bool rehearsal_read(struct rehearsal *rehearsal, str plan);        /* such lines; false: incomplete, or no memory */
 int rehearsal_child(const char *config_path); /* the child's whole life; its exit status */
 
 #endif

@@ -17,6 +17,7 @@
 #include "loop/job.h"
 #include "loop/signals.h"
 #include "pipeline/metrics.h"
+#include "pipeline/quarantine.h"
 #include "pipeline/session.h"
 #include "pipeline/sink.h"
 #include "upstream/pool.h"
@@ -25,13 +26,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { JOB_THREADS = 4, DRAIN_TICK_MS = 20, WORKERS_MOST = CRUMBS_MOST };
+enum { JOB_THREADS = 4, DRAIN_TICK_MS = 20, IDLE_GRACE_MS = 5000, WORKERS_MOST = CRUMBS_MOST };
 
 struct seat_of_worker { /* what the main thread knows and sends of each worker */
     struct message message, drain_message, stop_message;
     struct deadline tick;
+    unsigned ticks; /* of a leaving worker, until its idle connections are closed */
     bool up_failed;
 };
 
@@ -42,7 +45,7 @@ static struct process {
     struct seat_of_worker seats[WORKERS_MOST];
     unsigned worker_count, workers_up, workers_down;
     struct configuration *live;
-    struct server_reload *reloads;
+    struct server_reload *reloads, *handovers;
     struct settings user; /* user and group only, from the supervisor */
     uint64_t started_ms, generation, reload_count, failed_reloads;
     bool draining, stopping, up_failed, serving, keep_alive_off;
@@ -95,10 +98,14 @@ static void on_tick(struct deadline *tick)
 {
     struct pipeline_worker *pw = pipeline_worker_self();
 
-    if (pw->connection_count == 0)
+    struct seat_of_worker *seat = list_entry(tick, struct seat_of_worker, tick);
+    if (pw->connection_count == 0) {
         worker_stop(pw->worker);
-    else
-        deadline_set(tick, DRAIN_TICK_MS);
+        return;
+    }
+    if (seat->ticks && --seat->ticks == 0)
+        sessions_drain(pw);
+    deadline_set(tick, DRAIN_TICK_MS);
 }
 
 static void run_stop(struct message *message)
@@ -122,6 +129,7 @@ void server_stop(void)
     if (sv.stopping)
         return;
     sv.stopping = true;
+    tell("stop", STR_NONE); /* the supervisor's sockets go too: new clients are refused rather than left waiting */
     if (!sv.serving) {
         stop_now(NULL);
         if (sv.worker_count == 0 || sv.workers_down == sv.worker_count)
@@ -136,6 +144,34 @@ void server_stop(void)
     deadline_set(&sv.stop_deadline, sv.live->settings.shutdown_timeout ? sv.live->settings.shutdown_timeout : 1);
 }
 
+/* Unlike a stop, which closes idle connections at once: the answer to its next request tells each client to come
+ * again, so that none meets a connection that was closed under its hands. */
+static void run_retire(struct message *message)
+{
+    struct seat_of_worker *seat = list_entry(message, struct seat_of_worker, stop_message);
+
+    pipeline_worker_self()->draining = true;
+    deadline_init(&seat->tick, on_tick);
+    on_tick(&seat->tick);
+}
+
+static void retire(void)
+{
+    uint64_t most = sv.live->settings.shutdown_timeout, grace = most / 2 < IDLE_GRACE_MS ? most / 2 : IDLE_GRACE_MS;
+
+    if (sv.stopping || !sv.serving)
+        return;
+    sv.stopping = true;
+    control_leave();
+    listening_stop(sv.workers, sv.worker_count);
+    for (unsigned i = 0; i < sv.worker_count; i++) {
+        sv.seats[i].stop_message.run = run_retire;
+        sv.seats[i].ticks = (unsigned)(grace / DRAIN_TICK_MS) + 1;
+        worker_post(sv.workers[i], &sv.seats[i].stop_message);
+    }
+    deadline_set(&sv.stop_deadline, most ? most : 1);
+}
+
 static void run_drain(struct message *message)
 {
     mem_free(message);
@@ -147,6 +183,7 @@ void server_drain(bool on)
     if (sv.stopping)
         return;
     sv.draining = on;
+    tell("draining", on ? S("on") : S("off"));
     __atomic_store_n(&sv.keep_alive_off, on, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < sv.worker_count; i++) {
         struct message *message = mem_zalloc(sizeof(*message));
@@ -169,13 +206,28 @@ void server_reload(struct server_reload *reload)
         tell("reload", STR_NONE);
 }
 
-void server_reload_forget(struct server_reload *reload)
+static void forget(struct server_reload **at, struct server_reload *reload)
 {
-    for (struct server_reload **at = &sv.reloads; *at; at = &(*at)->next)
+    for (; *at; at = &(*at)->next)
         if (*at == reload) {
             *at = reload->next;
             return;
         }
+}
+
+void server_reload_forget(struct server_reload *reload)
+{
+    forget(&sv.reloads, reload);
+    forget(&sv.handovers, reload);
+}
+
+static void answer(struct server_reload **list, bool ok, str text)
+{
+    while (*list) {
+        struct server_reload *reload = *list;
+        *list = reload->next;
+        reload->done(reload, ok, text);
+    }
 }
 
 static void answer_reloads(bool ok, str text)
@@ -184,11 +236,50 @@ static void answer_reloads(bool ok, str text)
         sv.reload_count++;
     else
         sv.failed_reloads++;
-    while (sv.reloads) {
-        struct server_reload *reload = sv.reloads;
-        sv.reloads = reload->next;
-        reload->done(reload, ok, text);
-    }
+    answer(&sv.reloads, ok, text);
+}
+
+/* -- a new server takes over --------------------------------------------------------------------------------------- */
+
+static void ask_for_handover(struct server_reload *reload, const char *verb, str rest)
+{
+    reload->next = sv.handovers;
+    sv.handovers = reload;
+    tell(verb, rest);
+}
+
+void server_upgrade(struct server_reload *reload)
+{
+    ask_for_handover(reload, "upgrade", STR_NONE);
+}
+
+void server_unquarantine(struct server_reload *reload, str module)
+{
+    ask_for_handover(reload, "unquarantine", module);
+}
+
+/* Whoever asked has asked us; the one that has taken over knows nothing of it. */
+static void do_retire(str text)
+{
+    answer(&sv.reloads, true, text);
+    answer(&sv.handovers, true, text);
+    retire();
+}
+
+static void do_keep(str text)
+{
+    answer(&sv.reloads, false, text);
+    answer(&sv.handovers, false, text);
+}
+
+/* NAME BUILD 0|1 WHY */
+static void take_quarantine(str rest)
+{
+    str name, build, deep;
+
+    if (!str_split(&rest, ' ', &name) || !str_split(&rest, ' ', &build) || !str_split(&rest, ' ', &deep) ||
+        !quarantine_add(name, build, str_equal(deep, S("1")), rest))
+        log_error("a module's quarantine cannot be understood: %.*s", STR_ARG(rest));
 }
 
 static struct configuration *load(str path)
@@ -279,7 +370,10 @@ static void worker_up(struct worker *worker, void *arg)
 
     (void)arg;
     crash_thread_init();
-    seat->up_failed = pipeline_worker_up(worker, worker_index(worker)) == NULL;
+    struct pipeline_worker *pw = pipeline_worker_up(worker, worker_index(worker));
+    seat->up_failed = pw == NULL;
+    if (pw)
+        pw->draining = __atomic_load_n(&sv.keep_alive_off, __ATOMIC_ACQUIRE);
     seat->message.run = on_worker_up;
     worker_post(sv.main, &seat->message);
 }
@@ -362,6 +456,13 @@ static void take_user(str rest)
 
 static void take_crumbs(int fd)
 {
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size < sizeof(struct crumbs) && /* an older supervisor's */
+        ftruncate(fd, sizeof(struct crumbs)) != 0) {
+        close(fd);
+        return;
+    }
     void *shared = mmap(NULL, sizeof(struct crumbs), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
     close(fd);
@@ -371,6 +472,11 @@ static void take_crumbs(int fd)
 }
 
 void server_reopen_logs(void)
+{
+    tell("reopen", STR_NONE); /* the supervisor may open what this process may not; it answers with the new files */
+}
+
+static void take_reopened_logs(void)
 {
     use_error_log(&sv.live->settings);
     sinks_reopen();
@@ -392,14 +498,22 @@ static void on_message(struct channel_message *m)
         close(m->fd);
     else if (str_equal(m->verb, S("user")))
         take_user(m->rest);
+    else if (str_equal(m->verb, S("quarantine")))
+        take_quarantine(m->rest);
+    else if (str_equal(m->verb, S("drain")))
+        sv.draining = sv.keep_alive_off = true;
     else if (str_equal(m->verb, S("start")))
         do_start(m->rest);
+    else if (str_equal(m->verb, S("retire")))
+        do_retire(m->rest);
+    else if (str_equal(m->verb, S("kept")))
+        do_keep(m->rest);
     else if (str_equal(m->verb, S("reload")))
         do_reload(m->rest);
     else if (str_equal(m->verb, S("refused")))
         answer_reloads(false, m->rest);
     else if (str_equal(m->verb, S("reopen")) && sv.serving)
-        server_reopen_logs();
+        take_reopened_logs();
     else if (str_equal(m->verb, S("stop")))
         server_stop();
     else if (str_equal(m->verb, S("quit"))) {
@@ -427,7 +541,6 @@ static void on_signal(int number, void *arg)
 {
     (void)arg;
     log_notice("signal %d: stopping", number);
-    tell("stop", STR_NONE);
     server_stop();
 }
 
@@ -477,6 +590,7 @@ int server_main(int channel)
         return 1;
     signal(SIGHUP, SIG_IGN); /* the supervisor's */
     signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
     worker_run(sv.main);
     finish();
     close(channel);

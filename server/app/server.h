@@ -21,6 +21,11 @@ struct server_reload {
 void server_reload(struct server_reload *reload);         /* several at once share one rehearsal's result */
 void server_reload_forget(struct server_reload *reload);  /* whoever asked is gone: done will not be called */
 
+/* A new server takes over: of the binary that now lies on the disk, or one in which that module runs again. done is
+ * called as for a reload. */
+void server_upgrade(struct server_reload *reload);
+void server_unquarantine(struct server_reload *reload, str module);
+
 void server_stop(void);             /* drains up to shutdown_timeout, then ends */
 void server_drain(bool on);         /* health answers 503, connections are not kept alive; everything else goes on */
 void server_reopen_logs(void);

@@ -6,12 +6,16 @@
  *     crash:   the same sockets and the same files go to a new server at once (a pause grows only when it keeps
  * crashing)
  *     reload:  rehearse -> refuse with all errors, or bind what is new and let the server take over
- * Signals: SIGTERM, SIGINT stop (a second one at once), SIGHUP reloads, SIGUSR1 reopens logs. */
+ *     upgrade: rehearse with the new binary -> start its server -> ready -> the former one finishes -> exec ourselves
+ * Strikes: a build of a module that crashed three servers within ten minutes is in quarantine (strikes.h).
+ * Signals: SIGTERM, SIGINT stop (a second one at once), SIGHUP reloads, SIGUSR1 reopens logs, SIGUSR2 upgrades. */
 #ifndef APP_SUPERVISOR_H
 #define APP_SUPERVISOR_H
 
 #include <stdbool.h>
 
-int supervisor_main(const char *config_path, bool daemonise); /* exit status */
+/* called: argv[0]. Both: the exit status. */
+int supervisor_main(const char *called, const char *config_path, bool daemonise);
+int supervisor_resume(int state); /* what the supervisor of a former binary left (takeover.h) */
 
 #endif
