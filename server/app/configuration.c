@@ -172,6 +172,7 @@ static void find_parts(struct loading *l)
                 l->serving[l->serving_count++] = l->house->mods[k]->index;
     l->site_owner = module_find(S("site"))->index;
     l->snapshot->core_index = module_find(S("core"))->index;
+    l->snapshot->health_index = module_find(S("health"))->index;
     for (uint32_t i = 0; i < order->count[STAGE_TRANSPORT]; i++) {
         const struct ordered_hook *hook = &order->at[STAGE_TRANSPORT][i];
         if (!str_equal(str_of(hook->hook->transport->name), S("tls")))

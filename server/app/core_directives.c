@@ -3,7 +3,11 @@
 #include "app/builtin.h"
 #include "base/diag.h"
 #include "config/args.h"
+#include "config/value.h"
 #include "pipeline/core_conf.h"
+#include "pipeline/overload.h"
+
+enum { MEMORY_LEAST = 4 * 1024 * 1024 };
 
 /* The engine reads the part it knows; the words are what the statement said. */
 struct error_page_record {
@@ -97,6 +101,47 @@ static int set_timeout(weir_conf *c, const struct weir_directive *directive, voi
     return -1;
 }
 
+/* -- overload ------------------------------------------------------------------------------------------------------ */
+
+static int refuse(weir_conf *c, str hint, const char *what)
+{
+    diag_error(c->binder->diags, word_place(c->statement, &c->statement->args[0]), hint, "%.*s: \"%.*s\" is no %s",
+               STR_ARG(c->statement->name.text), STR_ARG(str_upto(c->statement->args[0].text, 100)), what);
+    c->failed = true;
+    return -1;
+}
+
+static int set_max_connections(weir_conf *c, const struct weir_directive *directive, void *to)
+{
+    struct core_conf *core = to;
+    uint64_t most = 0;
+
+    (void)directive;
+    core->max_connections = OVERLOAD_AUTO;
+    if (str_equal(core->max_connections_said, S("auto")))
+        return 0;
+    if (!str_to_u64(core->max_connections_said, &most) || most < 1 || most > UINT32_MAX)
+        return refuse(c, S("auto, or 1 and more"), "number of connections");
+    core->max_connections = most;
+    return 0;
+}
+
+static int set_max_memory(weir_conf *c, const struct weir_directive *directive, void *to)
+{
+    struct core_conf *core = to;
+    struct value_error error = { STR_NONE, STR_NONE };
+    uint64_t most = 0;
+
+    (void)directive;
+    core->max_memory = str_equal(core->max_memory_said, S("off")) ? OVERLOAD_NO_LIMIT : OVERLOAD_AUTO;
+    if (core->max_memory == OVERLOAD_NO_LIMIT || str_equal(core->max_memory_said, S("auto")))
+        return 0;
+    if (!value_read(WEIR_TYPE_SIZE, NULL, core->max_memory_said, c->binder->arena, &most, &error) || most < MEMORY_LEAST)
+        return refuse(c, S("auto, off, or a size of 4m and more"), "limit of memory");
+    core->max_memory = most;
+    return 0;
+}
+
 /* -- tables -------------------------------------------------------------------------------------------------------- */
 
 #define TIMEOUT(Name, Field, Default)                                                                                  \
@@ -110,6 +155,24 @@ static const struct weir_arg timeout_args[] = {
     TIMEOUT("send", timeout_send, "30s"),      TIMEOUT("idle", timeout_idle, "75s"),
     TIMEOUT("connect", timeout_connect, "5s"), TIMEOUT("response", timeout_response, "60s"),
     TIMEOUT("tunnel", timeout_tunnel, "1h"),
+};
+static const struct weir_arg max_connections_args[] = {
+    { .name = "auto|N",
+      .type = WEIR_TYPE_STR,
+      .fallback = "auto",
+      .offset = WEIR_FIELD(struct core_conf, max_connections_said, WEIR_C_STR) },
+    { .name = "per_client",
+      .type = WEIR_TYPE_UINT,
+      .flags = WEIR_ARG_OPTION,
+      .fallback = "0",
+      .max = 1000000,
+      .offset = WEIR_FIELD(struct core_conf, max_per_client, WEIR_C_UINT) },
+};
+static const struct weir_arg max_memory_args[] = {
+    { .name = "auto|off|SIZE",
+      .type = WEIR_TYPE_STR,
+      .fallback = "auto",
+      .offset = WEIR_FIELD(struct core_conf, max_memory_said, WEIR_C_STR) },
 };
 static const struct weir_arg error_page_args[] = {
     { .name = "STATUS... PATH",
@@ -141,6 +204,22 @@ static const struct weir_directive directives[] = {
       .doc = "header: total for a request's head (top level); the others are idle times: reading a body, sending, "
              "between requests, "
              "connecting to an upstream, waiting for its answer, a tunnel" },
+    { .name = "max_connections",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(max_connections_args),
+      .set = set_max_connections,
+      .doc = "client connections at one time (auto: half as many as descriptors): above it the longest idle one gives "
+             "way to a new one, with none idle accepting pauses; per_client: of one address (IPv6: /64, not of "
+             "trusted_proxies), closed unread above it; 0: no limit" },
+    { .name = "max_memory",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(max_memory_args),
+      .set = set_max_memory,
+      .doc = "buffers, requests and connections together (auto: half of the machine's or container's memory): near it "
+             "idle connections are closed, above it requests get 503 with Retry-After, health checks last" },
+    WEIR_DIR_BOUND(struct core_conf, min_rate, SIZE, "min_rate", WEIR_IN_HTTP, "0", 0, 1u << 30,
+                   "bytes a second, on average over its timeout, that a client sends of a body or takes of an answer; "
+                   "0: any at all, as an honest phone may be as slow as an attacker, and each holds bounded memory"),
     { .name = "trusted_proxies",
       .scopes = WEIR_IN_TOP,
       .merge = WEIR_MERGE_APPEND,

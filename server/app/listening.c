@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "pipeline/crumb.h"
 #include "net/listener.h"
+#include "pipeline/overload.h"
 #include "pipeline/session.h"
 
 #include <fcntl.h>
@@ -82,6 +83,7 @@ static void run_opening(struct message *message)
 {
     struct seat *seat = list_entry(message, struct seat, opening);
 
+    overload_watch(&seat->listener);
     seat->is_open = listener_open(&seat->listener, seat->fd, seat, on_accept);
     if (!seat->is_open)
         log_error("listen %.*s: no memory or descriptors on a worker", STR_ARG(seat->point->key));
@@ -91,6 +93,7 @@ static void run_closing(struct message *message)
 {
     struct seat *seat = list_entry(message, struct seat, closing);
 
+    overload_unwatch(&seat->listener);
     if (seat->is_open)
         listener_close(&seat->listener);
     else
@@ -180,8 +183,8 @@ bool listening_apply(const struct configuration *c, struct worker *const *worker
 void listening_stop(struct worker *const *workers, unsigned count)
 {
     for (struct spot *s = spots; s; s = s->next)
-        for (unsigned i = 0; i < count; i++)
-            seat_close(s, workers[i], i);
+        s->is_wanted = false;
+    drop_unwanted(workers, count);
 }
 
 void listening_finish(void)

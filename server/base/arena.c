@@ -35,6 +35,12 @@ static inline size_t round_up(size_t n) /* n is below SIZE_MAX / 2 */
     return (n + (ALIGN - 1)) & ~(size_t)(ALIGN - 1);
 }
 
+static void count_held(const struct arena *arena, int64_t n)
+{
+    if (arena->cap)
+        mem_hold(n);
+}
+
 static void set_first_chunk(struct arena *arena)
 {
     arena->at = arena->first;
@@ -62,6 +68,7 @@ struct arena *arena_create(size_t chunk, size_t cap)
     arena->cap = cap;
     arena->first_room = room;
     set_first_chunk(arena);
+    count_held(arena, (int64_t)room);
     return arena;
 }
 
@@ -90,6 +97,7 @@ void arena_destroy(struct arena *arena)
         return;
     run_cleanups(arena);
     free_chunks(arena);
+    count_held(arena, -(int64_t)arena->held);
     mem_free(arena);
 }
 
@@ -99,6 +107,8 @@ void arena_reset(struct arena *arena)
         run_cleanups(arena);
     if (arena->chunks)
         free_chunks(arena);
+    if (arena->held != arena->first_room)
+        count_held(arena, -(int64_t)(arena->held - arena->first_room));
     set_first_chunk(arena);
 }
 
@@ -111,6 +121,7 @@ static struct chunk *add_chunk(struct arena *arena, size_t room)
     chunk->next = arena->chunks;
     arena->chunks = chunk;
     arena->held += room;
+    count_held(arena, (int64_t)room);
     return chunk;
 }
 
@@ -129,6 +140,7 @@ void *arena_alloc(struct arena *arena, size_t n)
     if (!chunk)
         return NULL;
     arena->held += round_up(n) - n; /* caps mean the same in both builds */
+    count_held(arena, (int64_t)(round_up(n) - n));
     return chunk->data;
 }
 

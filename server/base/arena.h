@@ -17,7 +17,8 @@
 
 struct arena;
 
-struct arena *arena_create(size_t chunk, size_t cap); /* chunk: first chunk's size; cap 0: none */
+/* chunk: first chunk's size; cap 0: none. One with a cap is filled by what peers say: it counts in mem_held. */
+struct arena *arena_create(size_t chunk, size_t cap);
 void arena_destroy(struct arena *arena);              /* NULL is fine */
 void arena_reset(struct arena *arena);                /* runs cleanups, keeps the first chunk */
 

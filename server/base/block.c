@@ -106,6 +106,7 @@ void block_drop_free_lists(void)
     drop(&small_blocks);
     drop(&large_blocks);
     report();
+    mem_hold_report();
 }
 
 uint64_t block_bytes_in_use(void)

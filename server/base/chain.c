@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { KEEP_SLICES = 512 };
+enum { KEEP_SLICES = 512, SMALL_PART = 512 };
 
 static _Thread_local struct slice *free_slices;
 static _Thread_local unsigned free_count;
@@ -222,6 +222,11 @@ bool chain_append_copy(struct chain *chain, const void *p, size_t n)
     return true;
 }
 
+bool chain_append_part(struct chain *chain, struct block *block, const uint8_t *p, size_t n)
+{
+    return n < SMALL_PART ? chain_append_copy(chain, p, n) : chain_append_block(chain, block, p, n);
+}
+
 bool chain_prepend_copy(struct chain *chain, const void *p, size_t n)
 {
     struct chain front;
@@ -235,10 +240,24 @@ bool chain_prepend_copy(struct chain *chain, const void *p, size_t n)
     return true;
 }
 
+/* Without this, content that comes byte by byte would hold a slice and perhaps a block for each of them. */
+static bool join_small(struct chain *to, struct chain *from)
+{
+    size_t n = from->head->n;
+    if (from->head != from->tail || n >= SMALL_PART || from->head->file || spare_room(to) < n)
+        return false;
+    struct block *block = to->tail->block;
+    memcpy(block->data + block->used, from->head->p, n);
+    block->used += (uint32_t)n;
+    lengthen_tail(to, n);
+    chain_clear(from);
+    return true;
+}
+
 void chain_move_all(struct chain *to, struct chain *from)
 {
     assert(to != from);
-    if (!from->head)
+    if (!from->head || join_small(to, from))
         return;
     if (lengthens_tail(to, from->head)) {
         struct slice *first = unlink_head(from);

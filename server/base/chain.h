@@ -50,11 +50,14 @@ void chain_clear(struct chain *chain); /* drops all references; the chain is emp
 
 /* Takes its own reference; the caller keeps his. */
 bool chain_append_block(struct chain *chain, struct block *block, const uint8_t *p, size_t n);
+/* The same for one of many pieces (chunks, as a peer cuts them): copied where a slice would cost more than its bytes. */
+bool chain_append_part(struct chain *chain, struct block *block, const uint8_t *p, size_t n);
 bool chain_append_static(struct chain *chain, const void *p, size_t n);
 bool chain_append_copy(struct chain *chain, const void *p, size_t n); /* into the tail's spare room, then new blocks */
 bool chain_append_file(struct chain *chain, struct chain_file *file, uint64_t offset, uint64_t n);
 bool chain_prepend_copy(struct chain *chain, const void *p, size_t n);
-void chain_move_all(struct chain *to, struct chain *from);             /* by reference, never fails */
+/* Never fails. By reference; one small slice is copied where to has room behind its last byte. */
+void chain_move_all(struct chain *to, struct chain *from);
 uint64_t chain_move(struct chain *to, struct chain *from, uint64_t n); /* up to n bytes by reference; how many went */
 
 weir_str chain_peek(const struct chain *chain); /* first slice's bytes; {NULL, n} for a file range; n = 0 when empty */

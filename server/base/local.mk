@@ -8,6 +8,7 @@ server_libweir_a_SOURCES += \
 	server/base/hash.c server/base/hash.h server/base/strmap.c \
 	server/base/list.h \
 	server/base/log.c server/base/log.h \
+	server/base/machine.c server/base/machine.h \
 	server/base/mem.c server/base/mem.h \
 	server/base/out.c server/base/out.h \
 	server/base/str.c server/base/str.h

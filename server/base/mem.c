@@ -66,6 +66,32 @@ void mem_free(void *p)
     free(p);
 }
 
+/* -- what traffic holds -------------------------------------------------------------------------------------------- */
+
+enum { REPORT_STEP = 1024 * 1024 };
+
+static _Thread_local int64_t unreported;
+static _Atomic int64_t held;
+
+void mem_hold_report(void)
+{
+    atomic_fetch_add_explicit(&held, unreported, memory_order_relaxed);
+    unreported = 0;
+}
+
+void mem_hold(int64_t n)
+{
+    unreported += n;
+    if (unreported >= REPORT_STEP || unreported <= -REPORT_STEP)
+        mem_hold_report();
+}
+
+uint64_t mem_held(void)
+{
+    int64_t n = atomic_load_explicit(&held, memory_order_relaxed) + unreported;
+    return n > 0 ? (uint64_t)n : 0;
+}
+
 #ifdef WEIR_SANITIZED
 
 void mem_poison(const void *p, size_t n)

@@ -17,6 +17,12 @@ void *mem_realloc(void *p, size_t n);                             /* on failure 
 void *mem_array(size_t count, size_t size) __attribute__((malloc)); /* zeroed; NULL when the product overflows */
 void mem_free(void *p);                                           /* NULL is fine */
 
+/* What traffic holds, for limits on it: who allocates for peers says so. Each thread counts for itself and tells the
+ * process in steps of 1 MiB, so a sum is that much wrong for each other thread. */
+void mem_hold(int64_t n);      /* negative: given back */
+uint64_t mem_held(void);
+void mem_hold_report(void);    /* at thread end: what is not told yet */
+
 /* Tell AddressSanitizer that nobody may (or may again) touch bytes that lie on a free list. Keep the list's own links
  * out of it: LeakSanitizer does not follow pointers in poisoned memory. */
 #ifdef WEIR_SANITIZED

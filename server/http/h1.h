@@ -12,6 +12,7 @@
 #ifndef HTTP_H1_H
 #define HTTP_H1_H
 
+#include "base/chain.h"
 #include "base/out.h"
 #include "http/field.h"
 #include "http/uri.h"
@@ -120,6 +121,9 @@ void h1_put_request(struct out *out, str method, str path, str query, bool has_q
 void h1_put_response(struct out *out, int status, str reason, const struct fields *fields);
 size_t h1_fields_size(const struct fields *fields); /* bytes that the fields take on the wire */
 size_t h1_put_chunk_head(char out[18], uint64_t n); /* hex size and CRLF; how many bytes */
+/* All of content (not nothing) as one chunk behind what `to` holds; little of it is copied, so that a flood of small
+ * chunks fills blocks. False without memory. */
+bool h1_append_chunk(struct chain *to, struct chain *content);
 void h1_put_trailers(struct out *out, const struct fields *trailers); /* the last chunk, trailers and the empty line */
 str status_reason(int status); /* "Not Found"; "Unknown" for others */
 

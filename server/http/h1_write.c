@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "http/h1.h"
 
+enum { CHUNK_COPIED = 2048 };
+
 /* Names and values are short: two overlapping moves are cheaper than a call. */
 static inline char *put(char *to, const char *p, size_t n)
 {
@@ -94,6 +96,25 @@ size_t h1_put_chunk_head(char out[18], uint64_t n)
     out[count] = '\r';
     out[count + 1] = '\n';
     return count + 2;
+}
+
+bool h1_append_chunk(struct chain *to, struct chain *content)
+{
+    char copy[18 + CHUNK_COPIED + 2];
+    size_t n = h1_put_chunk_head(copy, content->n);
+
+    if (content->n > CHUNK_COPIED) {
+        if (!chain_append_copy(to, copy, n))
+            return false;
+        chain_move_all(to, content);
+        return chain_append_static(to, "\r\n", 2);
+    }
+    size_t content_n = chain_copy_out(content, copy + n, CHUNK_COPIED);
+    if (content_n != content->n) /* a file that was cut short */
+        return false;
+    chain_clear(content);
+    memcpy(copy + n + content_n, "\r\n", 2);
+    return chain_append_copy(to, copy, n + content_n + 2);
 }
 
 void h1_put_trailers(struct out *out, const struct fields *trailers)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -66,6 +67,13 @@ int listener_bind(const struct addr *addr, int backlog, bool reuse_port)
     return -1;
 }
 
+static _Atomic uint64_t stalls;
+
+uint64_t listener_stalls(void)
+{
+    return atomic_load_explicit(&stalls, memory_order_relaxed);
+}
+
 /* One line a minute for the whole process, however many listeners suffer. */
 static void complain(const struct listener *listener, int why)
 {
@@ -85,6 +93,7 @@ static void complain(const struct listener *listener, int why)
 static void pause_for_resources(struct listener *listener, int why)
 {
     complain(listener, why);
+    atomic_fetch_add_explicit(&stalls, 1, memory_order_relaxed);
     io_pause(&listener->io);
     deadline_set(&listener->pause, PAUSE_MS);
 }
@@ -112,6 +121,27 @@ static void learn_batch(struct listener *listener, unsigned accepted, bool ran_d
         listener->batch = listener->most_per_turn;
 }
 
+static int accept_one(struct listener *listener, struct addr *peer)
+{
+    peer->n = sizeof(peer->storage);
+    int fd = accept4(listener->io.fd, &peer->any, &peer->n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 || !listener->not_accepted)
+        return fd;
+    int why = errno;
+    listener->not_accepted(listener);
+    errno = why;
+    return -1;
+}
+
+static bool may_accept(struct listener *listener, bool somebody_waits)
+{
+    if (!listener->may_accept || listener->may_accept(listener, somebody_waits))
+        return true;
+    if (somebody_waits)
+        listener_pause(listener);
+    return false;
+}
+
 static void on_ready(struct io *io, unsigned ready)
 {
     struct listener *listener = list_entry(io, struct listener, io);
@@ -121,8 +151,9 @@ static void on_ready(struct io *io, unsigned ready)
     listener->gone = &is_gone;
     for (unsigned tries = 0; tries < listener->batch && !listener->is_paused; tries++) {
         struct addr peer;
-        peer.n = sizeof(peer.storage);
-        int fd = accept4(io->fd, &peer.any, &peer.n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (!may_accept(listener, tries == 0))
+            break;
+        int fd = accept_one(listener, &peer);
         if (fd >= 0) {
             accepted++;
             listener->on_accept(listener, fd, &peer);
@@ -158,6 +189,7 @@ bool listener_open(struct listener *listener, int fd, void *owner,
     if (listener->most_per_turn == 0)
         listener->most_per_turn = ACCEPTS_A_TURN;
     addr_of_socket(fd, false, &listener->addr);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* one from a service manager need not be */
     if (!addr_is_unix(&listener->addr))
         set_option(fd, IPPROTO_TCP, TCP_NODELAY); /* accepted sockets inherit it: no call for each */
     deadline_init(&listener->pause, on_pause_over);

@@ -19,6 +19,11 @@ struct listener {
     void *owner;
     /* takes fd (nonblocking, close-on-exec) */
     void (*on_accept)(struct listener *listener, int fd, const struct addr *peer);
+    /* Asked before each accept, told when one gave nothing; NULL: always. somebody_waits: for sure. "No" pauses the
+     * listener when somebody does: whoever says so resumes it. */
+    bool (*may_accept)(struct listener *listener, bool somebody_waits);
+    void (*not_accepted)(struct listener *listener);
+    struct list link;       /* for whoever set those */
     unsigned most_per_turn; /* accepts in one turn of the loop: fairness; 64 unless set */
     bool is_paused;         /* by listener_pause */
     unsigned batch;         /* accepts tried this turn: learnt */
@@ -33,6 +38,7 @@ bool listener_open(struct listener *listener, int fd, void *owner,
                    void (*on_accept)(struct listener *, int, const struct addr *));
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
+uint64_t listener_stalls(void); /* how often accepting paused for want of descriptors or memory, in the whole process */
 void listener_close(struct listener *listener); /* fine when closed, and from on_accept */
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <poll.h>
 
-enum { LINGER_MS = 2000, LINGER_BYTES = 512 * 1024 };
+enum { LINGER_MS = 2000, LINGER_BYTES = 512 * 1024, TURN_MOST = 1024 * 1024 };
 
 /* -- deadlines ----------------------------------------------------------------------------------------------------- */
 
@@ -30,18 +30,39 @@ static uint64_t wait_ms(const struct weir_conn *c, enum h1_waits kind)
     }
 }
 
+static void note_idle(struct weir_conn *c, bool is_idle)
+{
+    list_remove(&c->idle);
+    if (is_idle)
+        list_push(&pipeline_worker_self()->idle, &c->idle);
+}
+
 /* Begins to wait for something else; the same wait goes on running unless `again`. */
 static void wait_for(struct weir_conn *c, enum h1_waits kind, bool again)
 {
     if (c->deadline_kind == (uint32_t)kind && !again)
         return;
+    note_idle(c, kind == H1_WAITS_IDLE);
     c->deadline_kind = kind;
+    c->moved = 0;
     if (kind != H1_WAITS_NOTHING)
         deadline_set(&c->deadline, wait_ms(c, kind));
 }
 
 void h1_wait(struct weir_conn *c, enum h1_waits kind)
 {
+    wait_for(c, kind, true);
+}
+
+void h1_moved(struct weir_conn *c, enum h1_waits kind, uint64_t bytes)
+{
+    uint64_t rate = c->current ? c->current->plan->core->min_rate : 0;
+
+    if (rate && c->deadline_kind == (uint32_t)kind) {
+        c->moved += bytes;
+        if (c->moved < rate * wait_ms(c, kind) / 1000)
+            return;
+    }
     wait_for(c, kind, true);
 }
 
@@ -143,6 +164,7 @@ static struct weir_req *new_request(struct weir_conn *c)
     }
     c->current = r;
     c->requests++;
+    note_idle(c, false);
     c->head_queued = c->end_queued = c->chunked_out = c->in_body = false;
     c->body_done = true;
     c->keep_alive = false;
@@ -271,7 +293,10 @@ static enum h1_event decode(struct weir_conn *c, struct chain *content, struct h
             c->current->bytes_received += used;
         if (event != H1_BODY_DATA || !c->current)
             continue;
-        if (!chain_append_block(content, c->in, (const uint8_t *)data.p, data.n)) {
+        const uint8_t *bytes = (const uint8_t *)data.p;
+        bool fine = c->decoder.kind == BODY_CHUNKED ? chain_append_part(content, c->in, bytes, data.n)
+                                                    : chain_append_block(content, c->in, bytes, data.n);
+        if (!fine) {
             *error = (struct h1_error){ 503, "no memory" };
             return H1_BODY_BAD;
         }
@@ -297,7 +322,7 @@ static bool feed_body(struct weir_conn *c)
         return c->body_done;
     }
     if (content.n || c->body_done) {
-        wait_for(c, H1_WAITS_BODY, true);
+        h1_moved(c, H1_WAITS_BODY, content.n);
         request_body(c->current, &content, c->body_done);
     }
     return c->body_done && !c->reaped;
@@ -400,7 +425,13 @@ static void look_for_end(struct weir_conn *c)
 
 static void read_more(struct weir_conn *c)
 {
+    uint64_t before = c->conn.bytes_in;
+
     while (!c->reaped && wants_input(c) && conn_may_read(&c->conn)) {
+        if (c->conn.bytes_in - before >= TURN_MOST) { /* a fast sender must not keep the worker for itself */
+            worker_defer(&c->flush);
+            return;
+        }
         if (!input_room(c)) {
             session_close(c);
             return;

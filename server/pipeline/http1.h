@@ -27,5 +27,7 @@ enum h1_waits { H1_WAITS_NOTHING, H1_WAITS_HEAD, H1_WAITS_BODY, H1_WAITS_SEND, H
                 H1_WAITS_TUNNEL,
                 H1_WAITS_HALF_CLOSED };
 void h1_wait(struct weir_conn *c, enum h1_waits kind);
+/* So many bytes moved while it waited: the wait begins anew, unless min_rate asks for more within one. */
+void h1_moved(struct weir_conn *c, enum h1_waits kind, uint64_t bytes);
 
 #endif

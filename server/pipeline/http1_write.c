@@ -46,7 +46,7 @@ static bool set_connection(struct weir_conn *c, struct weir_req *r)
     fields_remove_id(&r->rsp, FIELD_CONNECTION);
     if (r->status == 101)
         return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("Upgrade"));
-    if (!body_can_be_skipped(c, r) || pipeline_worker_self()->draining)
+    if (!body_can_be_skipped(c, r) || r->is_shed || pipeline_worker_self()->draining)
         c->keep_alive = false;
     if (!c->keep_alive)
         return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("close"));
@@ -95,17 +95,6 @@ static void codec_send_continue(struct weir_req *r)
 
 /* -- the body ------------------------------------------------------------------------------------------------------ */
 
-static bool queue_chunk(struct weir_conn *c, struct chain *content)
-{
-    char head[18];
-    size_t n = h1_put_chunk_head(head, content->n);
-
-    if (!chain_append_copy(&c->out, head, n))
-        return false;
-    chain_move_all(&c->out, content);
-    return chain_append_static(&c->out, "\r\n", 2);
-}
-
 static bool queue_trailers(struct weir_conn *c, const struct fields *trailers)
 {
     if (trailers->count == 0)
@@ -142,7 +131,7 @@ static bool queue_content(struct weir_conn *c, struct weir_req *r)
     r->body_sent += n;
     r->down.taken += n;
     if (c->chunked_out)
-        return queue_chunk(c, &r->down.out);
+        return h1_append_chunk(&c->out, &r->down.out);
     if (n <= JOIN_MOST && c->out.n && c->out.n <= JOIN_MOST)
         return join_content(c, &r->down.out);
     chain_move_all(&c->out, &r->down.out);
@@ -286,8 +275,10 @@ void h1_write_out(struct weir_conn *c)
         all_written(c);
         return;
     }
-    if (c->out.n != before || c->deadline_kind != H1_WAITS_SEND)
-        h1_wait(c, c->raw ? H1_WAITS_TUNNEL : H1_WAITS_SEND);
+    if (c->raw)
+        h1_wait(c, H1_WAITS_TUNNEL);
+    else if (c->out.n != before || c->deadline_kind != H1_WAITS_SEND)
+        h1_moved(c, H1_WAITS_SEND, before - c->out.n);
     if (c->out.n < OUT_LOW && c->current)
         request_drained(c->current);
 }

@@ -7,6 +7,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/api_http.c \
 	server/pipeline/api_response.c \
 	server/pipeline/body.c server/pipeline/body.h \
+	server/pipeline/clients.c server/pipeline/clients.h \
 	server/pipeline/core_conf.h \
 	server/pipeline/crumb.c server/pipeline/crumb.h \
 	server/pipeline/dict.c server/pipeline/dict.h \
@@ -18,6 +19,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/module.c server/pipeline/module.h \
 	server/pipeline/module_check.c server/pipeline/module_check.h \
 	server/pipeline/order.c server/pipeline/order.h \
+	server/pipeline/overload.c server/pipeline/overload.h \
 	server/pipeline/pipeline_worker.c \
 	server/pipeline/plan.c server/pipeline/plan.h \
 	server/pipeline/quarantine.c server/pipeline/quarantine.h \

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "pipeline/crumb.h"
+#include "pipeline/overload.h"
 #include "pipeline/snapshot.h"
 
 #include <inttypes.h>
@@ -144,6 +145,16 @@ void metrics_print(FILE *out)
     print_one(out, "weir_requests_total", "Requests that were answered or broken off.", "counter", sum.requests);
     print_one(out, "weir_accepted_total", "Client connections accepted.", "counter", sum.accepted);
     print_one(out, "weir_connections", "Client connections open.", "gauge", sum.connections);
+    struct overload_figures overload = overload_figures(NULL);
+    print_one(out, "weir_memory_bytes", "Memory that buffers, requests and connections hold.", "gauge", overload.memory);
+    print_one(out, "weir_connections_refused_total", "Connections over per_client, closed unread.", "counter",
+              overload.refused);
+    print_one(out, "weir_idle_closed_total", "Idle connections closed for new ones, or for memory.", "counter",
+              overload.idle_closed);
+    print_one(out, "weir_requests_shed_total", "Requests answered 503 over max_memory.", "counter", overload.shed);
+    print_one(out, "weir_accept_pauses_total", "Times accepting waited for max_connections or max_memory.", "counter",
+              overload.pauses);
+    print_one(out, "weir_accept_failures_total", "Times accepting waited for descriptors.", "counter", overload.stalls);
     print_one(out, "weir_snapshots", "Configurations in memory: one, and those that old requests still need.", "gauge",
               snapshots_alive());
     for (uint32_t i = 0; i < modules.count; i++)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "pipeline/crumb.h"
 #include "pipeline/metrics.h"
+#include "pipeline/overload.h"
 #include "pipeline/sink.h"
 #include "pipeline/suspension.h"
 #include "pipeline/timer.h"
@@ -66,6 +67,7 @@ bool pipeline_worker_new_modules(struct pipeline_worker *pw, uint32_t count)
 
 static void free_parts(struct pipeline_worker *pw)
 {
+    overload_worker_down(pw);
     timers_worker_down();
     if (pw->suspensions)
         suspensions_close(pw->suspensions);
@@ -100,6 +102,7 @@ struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index
     pw->index = index;
     pw->crumb = &crumbs->at[index];
     list_init(&pw->connections);
+    overload_worker_up(pw);
     deferred_init(&pw->finish, finish);
     worker_set_slot(worker, WORKER_SLOT_PIPELINE, pw);
     pw->suspensions = suspensions_open(worker);

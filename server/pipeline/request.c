@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "pipeline/crumb.h"
 #include "pipeline/metrics.h"
+#include "pipeline/overload.h"
 #include "pipeline/run.h"
 #include "pipeline/session.h"
 #include "pipeline/suspension.h"
@@ -94,12 +95,26 @@ void *request_ctx(struct weir_req *r, const weir_mod *mod)
 
 /* -- from the codec ------------------------------------------------------------------------------------------------ */
 
+/* Before any hook of the request's stages: it costs next to nothing. */
+static void shed(struct weir_req *r)
+{
+    r->is_shed = true;
+    r->up.in_end = true;
+    fields_append(&r->rsp, FIELD_RETRY_AFTER, S("Retry-After"), S("1"));
+    request_refuse(r, 503, "too much memory in use");
+    response_start_reply(r);
+}
+
 void request_start(struct weir_req *r)
 {
     figure_add(&pipeline_worker_self()->requests_total, 1);
     if (!request_identify(r)) {
         request_refuse(r, 500, "no memory");
         response_start_reply(r);
+        return;
+    }
+    if (!r->is_dry && overload_sheds(r)) {
+        shed(r);
         return;
     }
     if (r->body_kind == BODY_NONE || (r->body_kind == BODY_LENGTH && r->content_length == 0))

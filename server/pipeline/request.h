@@ -111,6 +111,7 @@ struct weir_req {
     bool running;        /* inside request_run: do not enter again */
     bool up_head_open;   /* up_fields may be changed */
     bool is_reset;       /* WEIR_CLOSE: no answer */
+    bool is_shed;        /* too much is under way: 503, and the connection ends */
     bool is_dry;         /* weir explain: nothing is counted, waited for or started */
     bool ending;
     const struct step *calling; /* whose callback is running */

@@ -6,6 +6,7 @@
 #include "pipeline/crumb.h"
 #include "pipeline/http1.h"
 #include "pipeline/metrics.h"
+#include "pipeline/overload.h"
 #include "pipeline/suspension.h"
 
 #include <unistd.h>
@@ -49,7 +50,9 @@ void session_close(struct weir_conn *c)
     conn_close(&c->conn);
     h1_session_end(c);
     list_remove(&c->link);
+    list_remove(&c->idle);
     figure_add(&pipeline_worker_self()->connection_count, -1);
+    overload_leave(c->client_place);
     worker_defer(&c->reap);
 }
 
@@ -146,6 +149,7 @@ static void start_transport(struct weir_conn *c)
         return;
     }
     c->is_tls = true;
+    list_push(&pipeline_worker_self()->idle, &c->idle); /* nothing was heard of it yet */
     void *state = snapshot->tls ? snapshot->tls->accept(c, conn_fd(&c->conn)) : NULL;
     if (!state || !conn_start_transport(&c->conn, snapshot->tls, state))
         session_close(c);
@@ -247,15 +251,23 @@ static void note_addresses(struct weir_conn *c, const struct addr *peer)
 void session_accept(const struct listen_point *point, int fd, const struct addr *peer)
 {
     struct pipeline_worker *pw = pipeline_worker_self();
-    struct weir_conn *c = mem_zalloc(sizeof(*c));
+    uint32_t place;
 
+    if (!overload_enter(peer, &place)) {
+        close(fd);
+        return;
+    }
+    struct weir_conn *c = mem_zalloc(sizeof(*c));
     if (!c || !conn_open(&c->conn, fd, &calls)) {
         mem_free(c);
         log_warn("client connection: no memory");
         if (!c)
             close(fd);
+        overload_leave(place);
         return;
     }
+    c->client_place = place;
+    list_init(&c->idle);
     c->point = point;
     note_addresses(c, peer);
     deadline_init(&c->deadline, on_deadline);

@@ -18,6 +18,8 @@ struct weir_conn {
     struct deadline deadline;
     struct deferred flush;     /* output goes out once a turn */
     struct deferred reap;
+    struct list idle;          /* among those that nothing is under way on, the longest idle first */
+    uint32_t client_place;     /* where its address is counted */
     const struct listen_point *point;
     struct snapshot *setup;    /* while conn hooks and the handshake run */
     uint8_t peer[16], local[16];
@@ -29,6 +31,7 @@ struct weir_conn {
     uint32_t step;
     struct suspension *suspension;
     uint32_t deadline_kind; /* enum h1_waits */
+    uint64_t moved;         /* bytes since that wait began: for min_rate */
 
     /* HTTP/1 */
     struct block *in;          /* bytes read; NULL when idle */
@@ -48,6 +51,10 @@ struct pipeline_worker {
     struct worker *worker;
     unsigned index;
     struct list connections;
+    struct list idle;               /* of connections */
+    struct list listeners;          /* that overload may pause */
+    struct deadline retry;          /* when paused ones are looked at again */
+    bool has_place;                 /* a connection that is being accepted was counted ahead */
     uint64_t connection_count;
     struct snapshot *current;
     bool draining;

@@ -2,6 +2,7 @@
 #include "pipeline/snapshot.h"
 
 #include "base/mem.h"
+#include "pipeline/overload.h"
 #include "pipeline/session.h"
 
 #include <assert.h>
@@ -146,6 +147,7 @@ static void make_current(struct pipeline_worker *pw, struct snapshot *snapshot)
     struct snapshot *before = pw->current;
     snapshot->refs[pw->index]++;
     pw->current = snapshot;
+    overload_limits_changed();
     if (before)
         unref(before, pw->index);
 }

@@ -30,6 +30,7 @@ struct snapshot {
     struct scope *top;
     const struct plan *top_plan;
     uint32_t core_index;
+    uint32_t health_index; /* the module whose answers are shed last */
 
     /* The app's part: sites and routes. */
     void *house;

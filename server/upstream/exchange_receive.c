@@ -159,7 +159,12 @@ static enum h1_event decode(struct exchange *x, struct chain *content, struct h1
         str data = STR_NONE;
         event = h1_body_feed(&uc->decoder, p, n, &used, &data, error);
         uc->in_at += (uint32_t)used;
-        if (event == H1_BODY_DATA && !chain_append_block(content, uc->in, (const uint8_t *)data.p, data.n)) {
+        if (event != H1_BODY_DATA)
+            break;
+        const uint8_t *bytes = (const uint8_t *)data.p;
+        bool fine = uc->decoder.kind == BODY_CHUNKED ? chain_append_part(content, uc->in, bytes, data.n)
+                                                     : chain_append_block(content, uc->in, bytes, data.n);
+        if (!fine) {
             error->why = "no memory";
             return H1_BODY_BAD;
         }

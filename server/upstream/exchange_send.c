@@ -106,7 +106,6 @@ static bool put_content(struct exchange *x)
     struct weir_req *r = x->r;
     struct chain *out = &x->uc->out;
     uint64_t n = r->up.out.n;
-    char head[18];
 
     if (n == 0)
         return true;
@@ -116,11 +115,7 @@ static bool put_content(struct exchange *x)
         chain_move_all(out, &r->up.out);
         return true;
     }
-    size_t head_n = h1_put_chunk_head(head, n);
-    if (!chain_append_copy(out, head, head_n))
-        return false;
-    chain_move_all(out, &r->up.out);
-    return chain_append_static(out, "\r\n", 2);
+    return h1_append_chunk(out, &r->up.out);
 }
 
 static bool put_end(struct exchange *x)
