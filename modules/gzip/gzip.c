@@ -195,6 +195,17 @@ refused:
     return -1;
 }
 
+/* The answer to HEAD has the fields that GET would have (RFC 9110 9.3.2): the core drops the length of what is engaged. */
+static int engage_head(weir_req *r)
+{
+    if (change_head(r) != 0)
+        return -1;
+    if (weir_engage(r, WEIR_AT_ENCODE) == 0)
+        return 0;
+    weir_field_remove(r, WEIR_OF_RESPONSE, WEIR_S("Content-Encoding"));
+    return -1;
+}
+
 static weir_verdict decide(weir_req *r, const void *conf_, void *ctx_)
 {
     const struct conf *conf = conf_;
@@ -206,7 +217,7 @@ static weir_verdict decide(weir_req *r, const void *conf_, void *ctx_)
         return weir_fail(r, "no memory for Vary");
     if (!client_wants_gzip(r))
         return WEIR_NEXT;
-    if ((has_no_content ? change_head(r) : engage(r, ctx_, (int)conf->level)) != 0)
+    if ((has_no_content ? engage_head(r) : engage(r, ctx_, (int)conf->level)) != 0)
         return weir_fail(r, "no memory, sent without gzip");
     drop_identity_fields(r);
     if (!has_no_content)

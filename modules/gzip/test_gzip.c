@@ -209,7 +209,7 @@ static void head_gets_the_fields_of_get_and_no_body(void **state)
     check_heads(*state, "HEAD");
     harness_respond(r, 200, "Content-Type: text/html\n");
     assert_int_equal(harness_run(r, WEIR_AT_RSP_HEAD), WEIR_NEXT);
-    assert_false(harness_is_engaged(r, WEIR_AT_ENCODE));
+    assert_true(harness_is_engaged(r, WEIR_AT_ENCODE)); /* for the length that GET would not have */
     assert_int_equal(harness_metric(*state, "responses_total"), 0);
 }
 
