@@ -26,9 +26,9 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
         for weir in daemon.running:
-            report.sections.append((f"{weir.config}", weir.config.read_text()))
-            report.sections.append(("its error log", weir.log()[-20000:]))
-            report.sections.append(("its stderr", weir.stderr()[-20000:]))
+            report.sections.append((f"{weir.config}", weir.config.read_text()[:3000]))
+            report.sections.append(("its error log", weir.log()[-3000:]))
+            report.sections.append(("its stderr", weir.stderr()[-12000:]))
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import re
-import select
 import shutil
 import signal
 import socket
@@ -62,6 +61,7 @@ class Weir:
         self.process = None
         self.notify = None
         self.notified = []
+        self.told = threading.Condition()
         self.clients = []
         self.write(text, files)
 
@@ -100,6 +100,8 @@ class Weir:
             self.process = subprocess.Popen(command or [WEIR_BIN, "run", "-c", str(self.config)],
                                             env=dict(self.env, NOTIFY_SOCKET=path), stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=err, cwd=self.folder, **popen)
+        threading.Thread(target=self._listen_to_notifications, daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
         running.append(self)
         return self
 
@@ -108,19 +110,29 @@ class Weir:
         self.wait_notified("READY=1")
         return self
 
+    def _listen_to_notifications(self):
+        """Service managers read at once; a daemon may wait for that."""
+        with contextlib.suppress(OSError):
+            while True:
+                said = self.notify.recv(65536).decode()
+                with self.told:
+                    self.notified.append(said)
+                    self.told.notify_all()
+
+    def _watch(self):
+        """Whoever waits is told of the process's end as well."""
+        self.process.wait()
+        with self.told:
+            self.told.notify_all()
+
     def wait_notified(self, state, patience=60):
         """Until the service manager is told so; fails when the process ends first."""
-        pidfd = os.pidfd_open(self.process.pid)
-        try:
-            while not any(state in said.split("\n") for said in self.notified):
-                ready, _, _ = select.select([self.notify, pidfd], [], [], patience)
-                assert ready, f"weir did not say {state}:\n{self.stderr()}{self.log()}"
-                if self.notify in ready:
-                    self.notified.append(self.notify.recv(65536).decode())
-                elif state not in "\n".join(self.notified):
-                    raise AssertionError(f"weir ended with {self.process.wait()}:\n{self.stderr()}{self.log()}")
-        finally:
-            os.close(pidfd)
+        def is_told():
+            return any(state in said.split("\n") for said in self.notified)
+
+        with self.told:
+            self.told.wait_for(lambda: is_told() or self.process.returncode is not None, patience)
+            assert is_told(), f"weir did not say {state} (exit status {self.process.returncode}):\n{self.stderr()}{self.log()}"
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
@@ -162,6 +174,8 @@ class Weir:
         if self.process and self.process.poll() is None:
             self.kill()
         if self.notify:
+            with contextlib.suppress(OSError):
+                self.notify.shutdown(socket.SHUT_RDWR)
             self.notify.close()
         if self in running:
             running.remove(self)
