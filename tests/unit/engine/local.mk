@@ -32,3 +32,7 @@ tests_unit_engine_test_hooks_LDFLAGS = $(ENGINE_LDFLAGS)
 UNIT_TESTS += tests/unit/engine/test_faults
 tests_unit_engine_test_faults_LDADD = $(ENGINE_LDADD)
 tests_unit_engine_test_faults_LDFLAGS = $(ENGINE_LDFLAGS)
+
+UNIT_TESTS += tests/unit/engine/test_overload
+tests_unit_engine_test_overload_LDADD = $(ENGINE_LDADD)
+tests_unit_engine_test_overload_LDFLAGS = $(ENGINE_LDFLAGS)
