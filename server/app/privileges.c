@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct identity {
@@ -47,13 +49,48 @@ bool privileges_check(const struct settings *settings, char *why, size_t n)
     return !privileges_are_dropped_for(settings) || look_up(settings, &identity, why, n);
 }
 
+/* -- capabilities(7). Sockets are bound and keys read by the supervisor: the server needs none of its own. One that has
+ * to stay root still opens files as root does, and that is all. */
+
+static const uint64_t file_capabilities = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH |
+                                          1u << CAP_FOWNER | 1u << CAP_FSETID;
+
+/* Before the identity goes: it takes CAP_SETPCAP. Without it (and so with nothing to lose) the set stays as it is. */
+static void drop_bounding(uint64_t keep)
+{
+    for (unsigned long i = 0; i < 64 && prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+        if (!(keep >> i & 1))
+            prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+}
+
+static bool drop_capabilities(uint64_t keep, char *why, size_t n)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[2] = { { 0 } };
+
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capget, &header, data) == 0) {
+        for (unsigned i = 0; i < 2; i++) {
+            uint32_t kept = data[i].permitted & (uint32_t)(keep >> (32 * i));
+            data[i] = (struct __user_cap_data_struct){ .effective = data[i].effective & kept, .permitted = kept };
+        }
+        if (syscall(SYS_capset, &header, data) == 0)
+            return true;
+    }
+    snprintf(why, n, "cannot give up capabilities: %s", strerror(errno));
+    return false;
+}
+
 bool privileges_drop(const struct settings *settings, char *why, size_t n)
 {
+    uint64_t keep = geteuid() == 0 ? file_capabilities : 0;
     struct identity identity;
 
     if (privileges_are_dropped_for(settings)) {
         if (!look_up(settings, &identity, why, n))
             return false;
+        keep = identity.uid == 0 ? file_capabilities : 0;
+        drop_bounding(keep);
         if (initgroups(settings->user.p, identity.gid) != 0 ||
             setresgid(identity.gid, identity.gid, identity.gid) != 0 ||
             setresuid(identity.uid, identity.uid, identity.uid) != 0) {
@@ -65,7 +102,13 @@ bool privileges_drop(const struct settings *settings, char *why, size_t n)
             return false;
         }
     }
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    drop_bounding(keep);
+    if (!drop_capabilities(keep, why, n))
+        return false;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        snprintf(why, n, "cannot set no_new_privs: %s", strerror(errno));
+        return false;
+    }
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     return true;
 }
