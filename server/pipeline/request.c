@@ -42,12 +42,20 @@ static void request_free(struct deferred *deferred)
     snapshot_release(snapshot);
 }
 
+/* All modules' contexts at once: no hook looks whether it has one. */
+static bool ctx_create(struct weir_req *r, struct arena *arena)
+{
+    uint32_t size = __atomic_load_n(&modules.ctx_size, __ATOMIC_RELAXED);
+
+    return size == 0 || (r->ctx = arena_zalloc(arena, size)) != NULL;
+}
+
 struct weir_req *request_create(struct weir_conn *conn, const struct codec_calls *codec, void *stream)
 {
     struct pipeline_worker *pw = pipeline_worker_self();
     struct arena *arena = arena_take(pw);
     struct weir_req *r = arena ? arena_new(arena, struct weir_req) : NULL;
-    struct snapshot *snapshot = r ? snapshot_take() : NULL;
+    struct snapshot *snapshot = r && ctx_create(r, arena) ? snapshot_take() : NULL;
 
     if (!snapshot) {
         if (arena)

@@ -211,8 +211,11 @@ static void setup_run(struct weir_conn *c)
         const struct steps *steps = &c->setup->top_plan->stages[c->stage];
         while (c->step < steps->count) {
             const struct step *step = &steps->at[c->step];
+            void *ctx = conn_ctx(c, step->mod);
+            weir_verdict verdict = WEIR_FAIL; /* without the context it was promised */
             crumb_enter(pw, step->mod, c->stage, NULL);
-            weir_verdict verdict = step->hook->conn(c, step->conf, conn_ctx(c, step->mod));
+            if (ctx || step->mod->desc.conn_ctx_size == 0)
+                verdict = step->hook->conn(c, step->conf, ctx);
             crumb_leave(pw);
             if (c->reaped || !setup_verdict(c, step, verdict))
                 return;
