@@ -6,7 +6,6 @@
 
 enum { ADDRESS_MS = 30 * 1000, ADDRESS_RETRY_MS = 1000 };
 
-static void next_server(struct exchange *x);
 static void connect_fresh(struct exchange *x);
 
 static const struct server *server_of(const struct exchange *x)
@@ -21,15 +20,30 @@ static struct pool *pool_of(const struct exchange *x)
 
 /* -- ends ---------------------------------------------------------------------------------------------------------- */
 
-static void count_out(struct exchange *x, uint32_t outcome)
+void exchange_count_out(struct exchange *x, uint32_t outcome)
 {
+    struct upstream_local *local = x->local;
+
     if (!x->counted)
         return;
     x->counted = false;
-    x->local->views[x->server].active--;
+    local->views[x->server].active--;
+    server_state_leave(server_of(x)->state);
+    if (x->on_trial)
+        server_state_untry(server_of(x)->state);
+    x->on_trial = false;
     if (x->upstream->balancer->done)
-        x->upstream->balancer->done(x->local->balancer_state, x->upstream->balancer_conf, (uint32_t)x->server, outcome,
-                                    clock_us() - x->started_us);
+        x->upstream->balancer->done(local->balancer_state, x->upstream->balancer_conf, (uint32_t)x->server, outcome,
+                                    (x->head_us ? x->head_us : clock_us()) - x->attempt_us);
+    if (!list_is_empty(&local->queue))
+        worker_defer(&local->wake);
+}
+
+/* 503 is our own want of memory, or a hook's refusal. */
+static void note_failure(struct exchange *x, int status, const char *why)
+{
+    if (x->server >= 0 && x->counted && status != 503)
+        server_state_failed(server_of(x)->state, &server_of(x)->rules, why);
 }
 
 void exchange_let_go(struct exchange *x)
@@ -41,7 +55,7 @@ void exchange_let_go(struct exchange *x)
         pool_close(uc);
 }
 
-void exchange_fail(struct exchange *x, int status, const char *why)
+static void end_badly(struct exchange *x, int status, const char *why)
 {
     struct weir_req *r = x->r;
 
@@ -49,20 +63,50 @@ void exchange_fail(struct exchange *x, int status, const char *why)
              STR_ARG(x->server >= 0 ? server_of(x)->name : S("-")), why,
              STR_ARG(r->id));
     exchange_let_go(x);
-    count_out(x, status == 504 ? WEIR_OUTCOME_TIMEOUT : WEIR_OUTCOME_BROKEN);
+    exchange_count_out(x, status == 504 ? WEIR_OUTCOME_TIMEOUT : WEIR_OUTCOME_BROKEN);
     x->phase = EXCHANGE_OVER;
     r->upstream_us = clock_us() - x->started_us;
     request_origin_failed(r, status, why);
 }
 
-static void give_up_server(struct exchange *x, int status, const char *why)
+void exchange_fail(struct exchange *x, int status, const char *why)
+{
+    note_failure(x, status, why);
+    end_badly(x, status, why);
+}
+
+static void leave_server(struct exchange *x, int status, const char *why, uint32_t outcome)
 {
     log_warn("upstream %.*s %.*s: %s", STR_ARG(x->upstream->name), STR_ARG(server_of(x)->name), why);
     exchange_let_go(x);
-    count_out(x, WEIR_OUTCOME_CONNECT);
+    exchange_count_out(x, outcome);
     x->failed_status = status;
     x->failed_why = why;
-    next_server(x);
+}
+
+bool exchange_try_elsewhere(struct exchange *x, unsigned class, int status, const char *why)
+{
+    if (!exchange_may_retry(x, class))
+        return false;
+    if (class & (RETRY_CONNECT | RETRY_TIMEOUT))
+        note_failure(x, status, why);
+    leave_server(x, status, why, class == RETRY_TIMEOUT ? WEIR_OUTCOME_TIMEOUT : WEIR_OUTCOME_BROKEN);
+    exchange_choose(x);
+    return true;
+}
+
+/* No connection: nothing was sent, so any request may go to the next server, unless `retry` says less. */
+static void give_up_server(struct exchange *x, int status, const char *why)
+{
+    bool may = !x->upstream->retry.is_set || exchange_may_retry(x, status == 504 ? RETRY_TIMEOUT : RETRY_CONNECT);
+
+    note_failure(x, 502, why);
+    if (!may) {
+        end_badly(x, status, why);
+        return;
+    }
+    leave_server(x, status, why, WEIR_OUTCOME_CONNECT);
+    exchange_choose(x);
 }
 
 void exchange_complete(struct exchange *x, bool reusable)
@@ -72,34 +116,21 @@ void exchange_complete(struct exchange *x, bool reusable)
     x->uc = NULL;
     x->phase = EXCHANGE_OVER;
     x->r->upstream_us = clock_us() - x->started_us;
-    count_out(x, WEIR_OUTCOME_OK);
+    exchange_count_out(x, WEIR_OUTCOME_OK);
     uc->keep = reusable && x->body_done && !x->write_failed;
     pool_give_back(uc, x->upstream->keepalive, x->upstream->keepalive_timeout);
-}
-
-/* RFC 9110 9.2.2: repeating these has the same effect as doing them once. */
-static bool is_idempotent(str method)
-{
-    static const str methods[] = { { "GET", 3 }, { "HEAD", 4 }, { "OPTIONS", 7 }, { "TRACE", 5 }, { "PUT", 3 },
-                                   { "DELETE", 6 } };
-
-    for (unsigned i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-        if (str_equal(method, methods[i]))
-            return true;
-    return false;
 }
 
 /* RFC 9112 9.3.1: a kept connection may be closed by the origin just as we use it; that is no failure of the server. */
 void exchange_conn_broken(struct exchange *x, const char *why)
 {
-    bool repeatable = x->body_taken == 0 && (is_idempotent(x->r->method) || !x->wrote_bytes);
-
-    if (x->reused && !x->got_bytes && repeatable && x->phase == EXCHANGE_HEAD) {
+    if (x->reused && !x->got_bytes && exchange_is_repeatable(x) && x->phase == EXCHANGE_HEAD) {
         exchange_let_go(x);
         connect_fresh(x);
         return;
     }
-    exchange_fail(x, 502, why);
+    if (x->phase != EXCHANGE_HEAD || x->got_bytes || !exchange_try_elsewhere(x, RETRY_CONNECT, 502, why))
+        exchange_fail(x, 502, why);
 }
 
 /* -- a connection -------------------------------------------------------------------------------------------------- */
@@ -197,10 +228,14 @@ void exchange_resolved(struct exchange *x)
         give_up_server(x, 503, pool->addresses.why ? pool->addresses.why : "name does not resolve");
 }
 
-static void on_resolve_due(struct deadline *deadline)
+static void on_wait_due(struct deadline *deadline)
 {
     struct exchange *x = list_entry(deadline, struct exchange, deadline);
 
+    if (x->phase == EXCHANGE_QUEUED) {
+        exchange_queue_due(x);
+        return;
+    }
     list_remove(&x->waiting);
     give_up_server(x, 504, "name not resolved in time");
 }
@@ -211,6 +246,19 @@ static void connect_fresh(struct exchange *x)
         resolve(x);
     else
         connect_to(x, &server_of(x)->addr);
+}
+
+void exchange_go(struct exchange *x)
+{
+    struct upstream_conn *uc = pool_take_idle(pool_of(x));
+
+    x->attempt_us = clock_us();
+    x->head_us = 0;
+    x->r->upstream_addr = server_of(x)->name;
+    if (uc)
+        begin(x, uc, true);
+    else
+        connect_fresh(x);
 }
 
 static void on_connected(struct exchange *x)
@@ -240,63 +288,6 @@ void exchange_conn_ready(struct upstream_conn *uc, bool ok)
     give_up_server(x, 502, why.p ? why.p : "connection failed");
 }
 
-/* -- choosing a server --------------------------------------------------------------------------------------------- */
-
-static bool was_tried(const struct exchange *x, uint32_t i)
-{
-    return x->tried[i / 8] >> (i % 8) & 1;
-}
-
-/* Backups count only when no ordinary server is left. */
-static void mark_usable(struct exchange *x)
-{
-    const struct weir_upstream *u = x->upstream;
-    bool ordinary = false;
-
-    for (uint32_t i = 0; i < u->server_count; i++) {
-        bool usable = !u->servers[i].down && !was_tried(x, i);
-        x->local->views[i].flags = (usable ? WEIR_SERVER_USABLE : 0) | (u->servers[i].backup ? WEIR_SERVER_BACKUP : 0);
-        ordinary |= usable && !u->servers[i].backup;
-    }
-    for (uint32_t i = 0; ordinary && i < u->server_count; i++)
-        if (u->servers[i].backup)
-            x->local->views[i].flags &= ~WEIR_SERVER_USABLE;
-}
-
-static void out_of_servers(struct exchange *x)
-{
-    x->phase = EXCHANGE_OVER;
-    x->r->upstream_us = clock_us() - x->started_us;
-    if (!x->attempts)
-        request_origin_failed(x->r, 503, "no server is in service");
-    else
-        request_origin_failed(x->r, x->failed_status, x->failed_why);
-}
-
-static void next_server(struct exchange *x)
-{
-    struct upstream_local *local = x->local;
-    weir_table servers = { local->views, local->server_count, sizeof(struct weir_server) };
-
-    mark_usable(x);
-    int32_t index = x->upstream->balancer->pick(local->balancer_state, x->upstream->balancer_conf, x->r, &servers);
-    if (index < 0 || (uint32_t)index >= local->server_count || !(local->views[index].flags & WEIR_SERVER_USABLE)) {
-        out_of_servers(x);
-        return;
-    }
-    x->server = index;
-    x->tried[index / 8] |= (uint8_t)(1 << (index % 8));
-    x->attempts++;
-    x->counted = true;
-    local->views[index].active++;
-    x->r->upstream_addr = server_of(x)->name;
-    struct upstream_conn *uc = pool_take_idle(pool_of(x));
-    if (uc)
-        begin(x, uc, true);
-    else
-        connect_fresh(x);
-}
-
 /* -- what the engine calls ----------------------------------------------------------------------------------------- */
 
 static void start(struct weir_req *r)
@@ -316,8 +307,10 @@ static void start(struct weir_req *r)
     x->server = -1;
     x->started_us = clock_us();
     list_init(&x->waiting);
-    deadline_init(&x->deadline, on_resolve_due);
-    next_server(x);
+    deadline_init(&x->deadline, on_wait_due);
+    if (upstream->retry.is_set)
+        retry_count_request(&upstream->budget);
+    exchange_choose(x);
 }
 
 static void more_body(struct weir_req *r)
@@ -357,10 +350,12 @@ static void abandon(struct weir_req *r)
 
     if (!x || !x->r)
         return;
+    if (x->phase == EXCHANGE_QUEUED)
+        exchange_leave_queue(x);
     list_remove(&x->waiting);
     deadline_cancel(&x->deadline);
     exchange_let_go(x);
-    count_out(x, x->phase == EXCHANGE_OVER ? WEIR_OUTCOME_OK : WEIR_OUTCOME_BROKEN);
+    exchange_count_out(x, x->phase == EXCHANGE_OVER ? WEIR_OUTCOME_OK : WEIR_OUTCOME_BROKEN);
     x->phase = EXCHANGE_OVER;
 }
 
@@ -392,7 +387,8 @@ void exchange_conn_due(struct upstream_conn *uc)
         give_up_server(x, 504, uc->conn.transport ? "TLS handshake timed out" : "connection timed out");
         return;
     case EXCHANGE_HEAD:
-        exchange_fail(x, 504, "no response in time");
+        if (!exchange_try_elsewhere(x, RETRY_TIMEOUT, 504, "no response in time"))
+            exchange_fail(x, 504, "no response in time");
         return;
     case EXCHANGE_BODY:
         if (body_room(&x->r->down) > 0) /* else the client is slow, not the origin */

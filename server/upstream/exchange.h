@@ -2,7 +2,7 @@
 /* exchange.h: one request's way to an upstream and back: choose a server, lease a connection, send, receive, retry,
  * give back.
  *
- * Shape:   IDLE -> RESOLVING -> CONNECTING -> HEAD -> BODY -> OVER; or RAW, behind a 101.
+ * Shape:   IDLE -> [QUEUED] -> RESOLVING -> CONNECTING -> HEAD -> BODY -> OVER; or RAW, behind a 101.
  * Owner:   the request's arena.
  * Thread:  the request's worker.
  * Errors:  502 for broken or refused connections and malformed responses, 504 for deadlines, 503 when no server is
@@ -12,8 +12,10 @@
 #define UPSTREAM_EXCHANGE_H
 
 #include "upstream/pool.h"
+#include "upstream/retry.h"
 
-enum exchange_phase { EXCHANGE_IDLE, EXCHANGE_RESOLVING, EXCHANGE_CONNECTING, EXCHANGE_HEAD, EXCHANGE_BODY,
+enum exchange_phase { EXCHANGE_IDLE, EXCHANGE_QUEUED, EXCHANGE_RESOLVING,
+                      EXCHANGE_CONNECTING, EXCHANGE_HEAD, EXCHANGE_BODY,
                       EXCHANGE_RAW, EXCHANGE_OVER };
 
 struct exchange {
@@ -21,21 +23,31 @@ struct exchange {
     struct weir_upstream *upstream;
     struct upstream_local *local;
     struct upstream_conn *uc;   /* leased; NULL before and after */
-    struct list waiting;        /* for the server's addresses */
+    struct list waiting;        /* for a place, or for the server's addresses */
     struct deadline deadline;   /* while there is no connection */
     enum exchange_phase phase;
     int32_t server;             /* index; -1: none yet */
     unsigned attempts, interim; /* servers tried; interim responses seen */
     uint8_t tried[UPSTREAM_SERVERS_MOST / 8];
     uint64_t started_us;
+    uint64_t attempt_us, head_us; /* at this server; its response head, 0: none yet */
     uint64_t body_taken;        /* content bytes of the request taken from the pipeline: they cannot be had again */
     bool chunked, body_done, reused, got_bytes, wrote_bytes, write_failed, counted;
     bool asks_upgrade; /* its head does */
+    bool on_trial;     /* this request tells whether the server is back */
     int failed_status;          /* of the last server tried */
     const char *failed_why;
 };
 
 extern const struct origin_calls exchange_origin; /* r->origin_data: the struct weir_upstream, until start */
+
+/* exchange_choose.c */
+void exchange_choose(struct exchange *x); /* the next server, or the end */
+/* May this failure be tried elsewhere, and is there an elsewhere? Takes from the budget. */
+bool exchange_may_retry(struct exchange *x, unsigned class);
+void exchange_leave_queue(struct exchange *x);
+void exchange_queue_due(struct exchange *x);
+bool exchange_is_repeatable(const struct exchange *x);
 
 /* exchange_send.c */
 bool exchange_put_head(struct exchange *x); /* false: not enough memory, or a hook refused (then answered) */
@@ -46,7 +58,11 @@ void exchange_write(struct exchange *x);
 void exchange_receive(struct exchange *x);
 
 /* exchange.c, for the other two */
+void exchange_go(struct exchange *x); /* to the server that was chosen */
+void exchange_count_out(struct exchange *x, uint32_t outcome);
 void exchange_fail(struct exchange *x, int status, const char *why); /* for good */
+/* false: nothing was done, and it is the end */
+bool exchange_try_elsewhere(struct exchange *x, unsigned class, int status, const char *why);
 void exchange_conn_broken(struct exchange *x, const char *why);      /* retries when that is safe */
 /* the response is whole: gives the connection back */
 void exchange_complete(struct exchange *x, bool reusable);

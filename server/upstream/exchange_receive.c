@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The response's way in: interim heads, the head, the body; checked as strictly as a client's. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "upstream/exchange.h"
 
@@ -89,6 +90,10 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
         exchange_fail(x, 503, "no memory");
         return;
     }
+    x->head_us = clock_us();
+    if (exchange_try_elsewhere(x, retry_class_of(head->status), head->status, "answered so"))
+        return;
+    server_state_worked(x->upstream->servers[x->server].state);
     uc->keep = head->keep_alive && head->body != BODY_UNTIL_CLOSE && head->status != 101;
     r->status = head->status;
     r->reason = head->reason;

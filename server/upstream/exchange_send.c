@@ -170,6 +170,8 @@ static void send_body(struct exchange *x)
  * one. */
 static void write_broke(struct exchange *x)
 {
+    const struct upstream_conn *uc = x->uc;
+
     x->write_failed = true;
     chain_clear(&x->uc->out);
     if (x->phase == EXCHANGE_RAW) {
@@ -177,7 +179,7 @@ static void write_broke(struct exchange *x)
         return;
     }
     exchange_receive(x);
-    if (x->uc && x->phase == EXCHANGE_HEAD && !x->got_bytes)
+    if (x->uc == uc && x->phase == EXCHANGE_HEAD && !x->got_bytes)
         exchange_conn_broken(x, "connection broke while sending");
 }
 

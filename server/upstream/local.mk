@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 server_libweir_a_SOURCES += \
+	server/upstream/balancers.h \
+	server/upstream/ewma.c \
 	server/upstream/exchange.c server/upstream/exchange.h \
+	server/upstream/exchange_choose.c \
 	server/upstream/exchange_receive.c \
 	server/upstream/exchange_send.c \
 	server/upstream/forwarded.c server/upstream/forwarded.h \
+	server/upstream/hash.c \
+	server/upstream/least_conn.c \
 	server/upstream/pool.c server/upstream/pool.h \
 	server/upstream/proxy.c \
+	server/upstream/random.c \
+	server/upstream/retry.c server/upstream/retry.h \
 	server/upstream/round_robin.c \
-	server/upstream/upstream.c server/upstream/upstream.h
+	server/upstream/server_state.c server/upstream/server_state.h \
+	server/upstream/upstream.c server/upstream/upstream.h \
+	server/upstream/upstream_directives.c

@@ -281,6 +281,8 @@ void upstream_local_free(struct weir_upstream *upstream, struct upstream_local *
         pool->users--; /* idle connections wait for the next snapshot's user, or for their time to end */
         pool_maybe_free(pool);
     }
+    deadline_cancel(&local->look);
+    list_remove(&local->wake.link);
     mem_free(local->balancer_state);
     mem_free(local->views);
     mem_free(local->pools);
@@ -318,6 +320,8 @@ struct upstream_local *upstream_local(struct weir_upstream *upstream)
     if (local)
         return local;
     local = mem_zalloc(sizeof(*local));
+    if (local)
+        exchange_queue_init(local);
     if (!local || !local_fill(upstream, local)) {
         if (local)
             upstream_local_free(upstream, local);

@@ -50,6 +50,10 @@ struct upstream_local { /* one worker's view of one upstream */
     struct weir_server *views;
     void *balancer_state;
     uint32_t server_count;
+    struct list queue;      /* exchanges that wait until a server has room */
+    uint32_t queued;
+    struct deferred wake;   /* a place became free on this worker */
+    struct deadline look;   /* for places that became free on others */
 };
 
 struct upstream_local *upstream_local(struct weir_upstream *upstream); /* this worker's; NULL without memory */
@@ -68,6 +72,7 @@ void exchange_conn_writable(struct upstream_conn *uc);
 void exchange_conn_ready(struct upstream_conn *uc, bool ok);
 void exchange_conn_due(struct upstream_conn *uc);
 void exchange_resolved(struct exchange *exchange);
+void exchange_queue_init(struct upstream_local *local);         /* exchange_choose.c */
 
 void upstream_worker_down(void); /* closes and frees all of this worker's */
 uint32_t pools_idle_total(void); /* this worker's idle connections */

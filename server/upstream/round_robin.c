@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Smooth weighted round robin: each pick, every usable server gains its weight; the richest is taken and pays the sum.
  * Over any run of sum-of-weights picks each server gets exactly its share, spread evenly. */
-#include "upstream/upstream.h"
-
-#include <weir/module.h>
+#include "upstream/balancers.h"
 
 struct state {
     int64_t wealth[UPSTREAM_SERVERS_MOST];
@@ -36,14 +34,4 @@ static const struct weir_balancer balancer = { .name = "round_robin", .state_siz
                                                .pick = pick };
 static const struct weir_hook hooks[] = { { .stage = WEIR_AT_BALANCE, .balance = &balancer } };
 
-const struct weir_module round_robin_module = {
-    .magic = WEIR_ABI_MAGIC,
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .size = sizeof(struct weir_module),
-    .name = "round_robin",
-    .version = "built-in",
-    .license = "BSD-2-Clause",
-    .summary = "smooth weighted round robin",
-    .hooks = WEIR_TABLE(hooks),
-};
+BALANCER_MODULE(round_robin_module, "round_robin", hooks, "smooth weighted round robin");

@@ -5,82 +5,6 @@
 #include "pipeline/quarantine.h"
 #include "upstream/pool.h"
 
-#include <weir/module.h>
-
-struct upstream_conf {
-    weir_table servers; /* of struct server_conf */
-    uint64_t keepalive, keepalive_timeout;
-    weir_str balance;
-    weir_table balance_rest;
-    const struct statement *balance_statement;
-    bool tls, tls_verify;
-    weir_str tls_ca, tls_server_name;
-};
-
-/* -- directives ---------------------------------------------------------------------------------------------------- */
-
-static int note_balance(weir_conf *conf, const struct weir_directive *directive, void *to)
-{
-    (void)directive;
-    ((struct upstream_conf *)to)->balance_statement = conf->statement;
-    return 0;
-}
-
-static const struct weir_arg server_args[] = {
-    { .name = "ADDR", .type = WEIR_TYPE_STR, .offset = WEIR_FIELD(struct server_conf, address, weir_str) },
-    { .name = "weight", .type = WEIR_TYPE_UINT, .flags = WEIR_ARG_OPTION, .fallback = "1", .min = 1, .max = 1000,
-      .offset = WEIR_FIELD(struct server_conf, weight, uint64_t) },
-    { .name = "backup", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD,
-      .offset = WEIR_FIELD(struct server_conf, backup, bool) },
-    { .name = "down", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD,
-      .offset = WEIR_FIELD(struct server_conf, down, bool) },
-    { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct server_conf, place, struct weir_place) },
-};
-static const struct weir_arg keepalive_args[] = {
-    { .name = "N", .type = WEIR_TYPE_UINT, .fallback = "64", .max = 10000,
-      .offset = WEIR_FIELD(struct upstream_conf, keepalive, uint64_t) },
-    { .name = "timeout", .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = "60s", .min = 1,
-      .offset = WEIR_FIELD(struct upstream_conf, keepalive_timeout, uint64_t) },
-};
-static const struct weir_arg balance_args[] = {
-    { .name = "NAME", .type = WEIR_TYPE_STR, .fallback = "round_robin",
-      .offset = WEIR_FIELD(struct upstream_conf, balance, weir_str) },
-    /* what stands behind the name is the balancer's: bound again by its own table */
-    { .name = "ARG", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_OPTIONAL | WEIR_ARG_REST,
-      .offset = WEIR_FIELD(struct upstream_conf, balance_rest, weir_table) },
-};
-static const struct weir_directive directives[] = {
-    { .name = "server", .scopes = WEIR_IN_UPSTREAM, .merge = WEIR_MERGE_APPEND,
-      .record_size = sizeof(struct server_conf),
-      .offset = offsetof(struct upstream_conf, servers), .args = WEIR_TABLE(server_args),
-      .doc = "an origin server: HOST[:PORT], [IPV6]:PORT or unix:PATH; names are resolved at run time" },
-    { .name = "keepalive", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(keepalive_args),
-      .doc = "idle connections kept per worker and server, and for how long" },
-    { .name = "balance", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(balance_args), .set = note_balance,
-      .doc = "how requests are spread over the servers" },
-    WEIR_DIR(struct upstream_conf, tls, FLAG, "tls", WEIR_IN_UPSTREAM, "off",
-             "speak TLS to the servers (needs the module tls)"),
-    WEIR_DIR(struct upstream_conf, tls_verify, FLAG, "tls_verify", WEIR_IN_UPSTREAM, "on",
-             "verify the servers' certificates"),
-    WEIR_DIR(struct upstream_conf, tls_ca, PATH, "tls_ca", WEIR_IN_UPSTREAM, NULL,
-             "certificates to trust instead of the system's"),
-    WEIR_DIR(struct upstream_conf, tls_server_name, STR, "tls_server_name", WEIR_IN_UPSTREAM, NULL,
-             "name to ask for and to verify; the server's own name unless set"),
-};
-
-const struct weir_module upstream_module = {
-    .magic = WEIR_ABI_MAGIC,
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .size = sizeof(struct weir_module),
-    .name = "upstream",
-    .version = "built-in",
-    .license = "BSD-2-Clause",
-    .summary = "groups of origin servers",
-    .conf_size = sizeof(struct upstream_conf),
-    .directives = WEIR_TABLE(directives),
-};
-
 /* -- servers ------------------------------------------------------------------------------------------------------- */
 
 static bool split_host_port(str text, str *host, uint16_t *port)
@@ -243,6 +167,8 @@ static bool add_servers(struct upstream_binding *b, struct weir_upstream *u, con
         server->weight = (uint32_t)from->weight;
         server->backup = from->backup;
         server->down = from->down;
+        server->rules = (struct server_rules){ from->max_conns, from->max_fails, from->fail_timeout, from->slow_start };
+        u->has_slow_start |= from->slow_start > 0;
         const char *why = server_address(b->binder->arena, server, from->address, conf->tls ? 443 : 80);
         if (why) {
             diag_error(b->binder->diags, place_of(&from->place), STR_NONE, "server \"%.*s\": %s",
@@ -262,7 +188,12 @@ static bool set_keys(struct upstream_binding *b, struct weir_upstream *u, const 
         return false;
     for (uint32_t i = 0; i < u->server_count; i++) {
         u->servers[i].key = server_key(b, &u->servers[i], u, identity);
-        if (!u->servers[i].key.p)
+        str parts[] = { u->name, S(" "), u->servers[i].key };
+        str state_key = arena_concat(b->binder->arena, parts, 3);
+        if (!u->servers[i].key.p || !state_key.p)
+            return false;
+        u->servers[i].state = server_state_get(u->name, u->servers[i].name, state_key);
+        if (!u->servers[i].state)
             return false;
     }
     return true;
@@ -294,12 +225,14 @@ struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, co
             return NULL;
         }
     }
-    if (u->balancer->conf_size) {
-        u->balancer_conf = arena_zalloc(b->binder->arena, u->balancer->conf_size);
-        if (!u->balancer_conf || !conf->balance_statement ||
+    if (conf->balance_statement) {
+        u->balancer_conf = arena_zalloc(b->binder->arena, u->balancer->conf_size + 1);
+        if (!u->balancer_conf ||
             !bind_args(b->binder, scope, conf->balance_statement, 1, u->balancer->args, u->balancer_conf))
             return NULL;
     }
+    if (conf->retry_statement && !retry_bind(b->binder, &conf->retry, conf->retry_statement, &u->retry))
+        return NULL;
     if (conf->tls && !prepare_tls(b, u, conf, scope, scope->place))
         return NULL;
     return set_keys(b, u, conf) ? u : NULL;
@@ -364,7 +297,11 @@ void upstreams_leave(struct weir_upstream *all)
 
 void upstreams_drop(struct weir_upstream *all)
 {
-    for (struct weir_upstream *u = all; u; u = u->next)
+    for (struct weir_upstream *u = all; u; u = u->next) {
         if (u->tls_prepared)
             u->tls->release(u->tls_prepared);
+        for (uint32_t i = 0; i < u->server_count; i++)
+            if (u->servers[i].state)
+                server_state_release(u->servers[i].state);
+    }
 }

@@ -2,7 +2,7 @@
 /* upstream.h: a named group of origin servers, as one snapshot knows it. The handle behind the SDK's weir_upstream.
  *
  * Owner:   the snapshot's arena; what must outlive it (idle connections, addresses) is in pools (pool.h), per worker.
- * Thread:  constant once bound, but for local[i], which only worker i touches. */
+ * Thread:  constant once bound, but for local[i], which only worker i touches, and the budget. */
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
 
@@ -10,16 +10,29 @@
 #include "http/uri.h"
 #include "net/addr.h"
 #include "pipeline/order.h"
+#include "upstream/retry.h"
+#include "upstream/server_state.h"
 
 #include <weir/upstream.h>
 
 enum { UPSTREAM_SERVERS_MOST = 256 };
 
-struct server_conf { /* record of `server ADDR[:PORT]|unix:PATH [weight=1] [backup] [down];` */
+struct server_conf { /* record of `server ADDR[:PORT]|unix:PATH [weight=1] ... [backup] [down];` */
     weir_str address;
-    uint64_t weight;
+    uint64_t weight, max_conns, max_fails, fail_timeout, slow_start;
     bool backup, down;
     struct weir_place place;
+};
+
+struct upstream_conf {
+    weir_table servers; /* of struct server_conf */
+    uint64_t keepalive, keepalive_timeout;
+    weir_str balance;
+    weir_table balance_rest;
+    const struct statement *balance_statement, *retry_statement;
+    struct retry_conf retry;
+    bool tls, tls_verify;
+    weir_str tls_ca, tls_server_name;
 };
 
 struct server {
@@ -30,6 +43,8 @@ struct server {
     str key;        /* identity of its pool: address and TLS settings */
     uint32_t weight;
     bool backup, down;
+    struct server_rules rules;
+    struct server_state *state;
 };
 
 struct upstream_local; /* one worker's pools and balancer state */
@@ -45,6 +60,9 @@ struct weir_upstream {
     void *tls_prepared;
     str path;                              /* of a proxy URL: replaces the route's prefix; empty: none */
     bool has_path;
+    bool has_slow_start;                   /* a server has: weights are given in hundredths */
+    struct retry_rules retry;
+    struct retry_budget budget;            /* not constant */
     struct upstream_local **local;         /* by worker index */
     unsigned worker_count;
     struct weir_upstream *next;            /* all of a snapshot */
@@ -63,7 +81,6 @@ struct upstream_binding {
 };
 
 extern const struct weir_module upstream_module; /* built in: the directives of an upstream block */
-extern const struct weir_module round_robin_module;
 extern const struct weir_module proxy_module;    /* `proxy` */
 
 struct weir_upstream *upstream_of_block(struct upstream_binding *binding, str name, const struct scope *scope);

@@ -15,10 +15,10 @@
 
 struct weir_server {
     weir_str name;   /* as configured */
-    uint32_t weight; /* 1.. */
+    uint32_t weight; /* 1..; lower for a while in slow start */
     uint32_t flags;  /* WEIR_SERVER_* */
     uint32_t active; /* requests in flight, this worker's */
-    uint32_t reserved;
+    uint32_t active_all; /* of all workers */
 };
 
 #define WEIR_OUTCOME_OK 0u      /* a response head arrived */
@@ -34,7 +34,7 @@ struct weir_balancer {
     /* servers: how many; also after a change of them; may be NULL */
     int (*up)(void *state, const void *conf, uint32_t servers);
     int32_t (*pick)(void *state, const void *conf, weir_req *r, const weir_table *servers); /* index, or -1 */
-    /* may be NULL */
+    /* microseconds: until the response head, or the failure. May be NULL */
     void (*done)(void *state, const void *conf, uint32_t server, uint32_t outcome, uint64_t microseconds);
     void (*down)(void *state, const void *conf); /* state is about to go; may be NULL */
 };

@@ -87,6 +87,27 @@ def start_nginx(folder):
     return Program([program, "-p", folder, "-e", folder / "error.log", "-c", folder / "nginx.conf"], port, folder)
 
 
+NAMED = """
+daemon off; master_process off; {user} pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 512; }}
+http {{
+    access_log off; keepalive_timeout 60s; keepalive_requests 1000000; default_type text/plain;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{ listen 127.0.0.1:{port}; location / {{ return 200 {name}; }} }}
+}}
+"""
+
+
+def start_named_nginx(folder, name, port=None):
+    """nginx of one process (kill -9 ends all of it) that answers everything with its name."""
+    program, port = need("nginx"), port or free_port()
+    folder.mkdir(exist_ok=True)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(NAMED.format(folder=folder, port=port, user=user, name=name))
+    return Program([program, "-p", folder, "-e", folder / "error.log", "-c", folder / "nginx.conf"], port, folder)
+
+
 def start_prometheus(folder):
     program, port = need("prometheus"), free_port()
     (folder / "prometheus.yml").write_text("global:\n  scrape_interval: 1h\n")
