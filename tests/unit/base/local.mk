@@ -8,6 +8,7 @@ UNIT_TESTS += tests/unit/base/test_diag
 UNIT_TESTS += tests/unit/base/test_hash
 UNIT_TESTS += tests/unit/base/test_list
 UNIT_TESTS += tests/unit/base/test_log
+UNIT_TESTS += tests/unit/base/test_machine
 UNIT_TESTS += tests/unit/base/test_mem
 UNIT_TESTS += tests/unit/base/test_out
 UNIT_TESTS += tests/unit/base/test_str

@@ -311,6 +311,39 @@ static void moving_all(void **state)
 }
 
 /* Every cut through three slices of different kinds: the parts are right, and put together again they are the whole. */
+/* Content that a peer cuts into small pieces fills blocks; each piece for itself holds nothing. */
+static void small_parts_are_copied_together(void **state)
+{
+    static const struct {
+        size_t part, slices_most;
+        bool in_own_chain;
+    } rows[] = { { 1, 1, false }, { 1, 1, true }, { 511, 2, false }, { 511, 2, true }, { 512, 40, false } };
+    enum { PARTS = 40 };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct block *block = block_of(BLOCK_LARGE, BLOCK_LARGE); /* parts lie apart in it, as chunks do */
+        struct chain chain;
+        uint8_t *expected = malloc(PARTS * rows[i].part);
+        chain_init(&chain);
+        for (size_t k = 0; k < PARTS; k++) {
+            const uint8_t *p = block->data + k * 1024;
+            struct chain own;
+            chain_init(&own);
+            assert_true(chain_append_part(rows[i].in_own_chain ? &own : &chain, block, p, rows[i].part));
+            chain_move_all(&chain, &own);
+            expect(&own, "", 0);
+            memcpy(expected + k * rows[i].part, p, rows[i].part);
+        }
+        expect(&chain, expected, PARTS * rows[i].part);
+        assert_true(slices(&chain) <= rows[i].slices_most);
+        assert_int_equal(block_is_shared(block), rows[i].part >= 512);
+        chain_clear(&chain);
+        block_unref(block);
+        free(expected);
+    }
+    assert_int_equal(block_bytes_in_use(), 0);
+}
+
 static void moving_every_part(void **state)
 {
     (void)state;
@@ -714,6 +747,7 @@ int main(void)
         cmocka_unit_test_teardown(file_ranges, drop_free_lists),
         cmocka_unit_test_teardown(file_that_was_cut_short, drop_free_lists),
         cmocka_unit_test_teardown(moving_all, drop_free_lists),
+        cmocka_unit_test_teardown(small_parts_are_copied_together, drop_free_lists),
         cmocka_unit_test_teardown(moving_every_part, drop_free_lists),
         cmocka_unit_test_teardown(iovec_limits, drop_free_lists),
         cmocka_unit_test_teardown(slices_are_recycled_within_bounds, drop_free_lists),

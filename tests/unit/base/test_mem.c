@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static void gives_memory(void **state)
@@ -84,6 +85,33 @@ static void fails_the_nth_alone(void **state)
     mem_free(b);
 }
 
+static void *hold_elsewhere(void *arg)
+{
+    mem_hold(3 << 20); /* told at once: it is more than a step */
+    mem_hold(1000);
+    if (arg)
+        mem_hold_report();
+    return NULL;
+}
+
+static void what_is_held_adds_up_over_threads(void **state)
+{
+    pthread_t thread;
+    uint64_t before = mem_held();
+
+    (void)state;
+    mem_hold(5);
+    assert_int_equal(mem_held() - before, 5); /* one's own is exact */
+    assert_int_equal(pthread_create(&thread, NULL, hold_elsewhere, &before), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(mem_held() - before, 5 + (3 << 20) + 1000);
+    mem_hold(-5 - (3 << 20) - 1000);
+    assert_int_equal(mem_held(), before);
+    mem_hold(-(1 << 30));
+    assert_int_equal(mem_held(), 0); /* never less than nothing */
+    mem_hold(1 << 30);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +120,7 @@ int main(void)
         cmocka_unit_test(products_do_not_overflow),
         cmocka_unit_test(fails_from_the_nth_on),
         cmocka_unit_test(fails_the_nth_alone),
+        cmocka_unit_test(what_is_held_adds_up_over_threads),
     };
     return cmocka_run_group_tests_name("mem", tests, NULL, NULL);
 }

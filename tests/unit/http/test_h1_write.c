@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -109,6 +110,34 @@ static void chunk_heads_are_written(void **state)
 }
 
 /* Values of every length: the copies of fixed sizes meet without a gap, and stay in the room. */
+static void chunks_are_appended(void **state)
+{
+    static const size_t sizes[] = { 1, 15, 16, 255, 2047, 2048, 2049, 70000 };
+    static char bytes[70000], wire[70000 + 64];
+
+    (void)state;
+    memset(bytes, 'a', sizeof(bytes));
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct chain content, out;
+        chain_init(&content);
+        chain_init(&out);
+        assert_true(chain_append_copy(&content, bytes, sizes[i]));
+        assert_true(h1_append_chunk(&out, &content));
+        assert_true(chain_is_empty(&content));
+        size_t head = (size_t)snprintf(wire, sizeof(wire), "%zx\r\n", sizes[i]);
+        memset(wire + head, 'a', sizes[i]);
+        memcpy(wire + head + sizes[i], "\r\n", 2);
+        assert_int_equal(out.n, head + sizes[i] + 2);
+        char *copy = malloc(out.n);
+        assert_int_equal(chain_copy_out(&out, copy, out.n), out.n);
+        assert_memory_equal(copy, wire, out.n);
+        free(copy);
+        chain_clear(&out);
+    }
+    chain_drop_free_list();
+    block_drop_free_lists();
+}
+
 static void every_length_is_copied_whole(void **state)
 {
     char value[200], expected[sizeof room];
@@ -166,6 +195,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(responses_are_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(trailers_are_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chunk_heads_are_written, set_up, tear_down),
+        cmocka_unit_test(chunks_are_appended),
         cmocka_unit_test_setup_teardown(every_length_is_copied_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_told, set_up, tear_down),
         cmocka_unit_test(reasons_are_known),

@@ -257,6 +257,55 @@ static void only_a_dead_unix_socket_is_replaced(void **state)
     rmdir(dir);
 }
 
+struct gate { /* lets so many in */
+    unsigned places, asked, given_back;
+};
+
+static struct gate gate;
+
+static bool ask_gate(struct listener *listener, bool somebody_waits)
+{
+    struct door *door = listener->owner;
+    if (somebody_waits)
+        gate.asked++;
+    return door->count < gate.places;
+}
+
+static void give_back(struct listener *listener)
+{
+    (void)listener;
+    gate.given_back++;
+    errno = EBADF; /* must not be taken for accept's */
+}
+
+static void whoever_is_asked_may_say_no(void **state)
+{
+    (void)state;
+    struct door door = { .listener = { .may_accept = ask_gate, .not_accepted = give_back } };
+    gate = (struct gate){ .places = 2 };
+    uint64_t stalls = listener_stalls();
+    door_open(&door, "127.0.0.1:0");
+    int clients[3] = { knock(&door), knock(&door), knock(&door) };
+    TURN_UNTIL(door.listener.is_paused);
+    assert_int_equal(door.count, 2);
+    unsigned asked = gate.asked;
+    turn_once();
+    assert_int_equal(gate.asked, asked); /* a paused one does not spin */
+    gate.places = 8;
+    listener_resume(&door.listener);
+    TURN_UNTIL(door.count == 3);
+    turn_once();
+    assert_true(gate.given_back > 0); /* an accept that found nobody */
+    assert_false(door.listener.is_paused);
+    assert_int_equal(listener_stalls(), stalls);
+    int last = knock(&door);
+    TURN_UNTIL(door.count == 4);
+    close(last);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        close(clients[i]);
+    door_close(&door);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +317,7 @@ int main(void)
         turning(ports_are_shared_only_when_asked),
         turning(both_families_fit_on_one_port),
         turning(only_a_dead_unix_socket_is_replaced),
+        turning(whoever_is_asked_may_say_no),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
