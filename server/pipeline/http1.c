@@ -147,10 +147,12 @@ static bool input_room(struct weir_conn *c)
 
 /* -- heads --------------------------------------------------------------------------------------------------------- */
 
-static void pin_block(struct weir_req *r, struct block *block)
+static bool pin_block(struct weir_req *r, struct block *block)
 {
-    if (!arena_on_reset(r->arena, (void (*)(void *))block_unref, block_ref(block)))
-        block_unref(block); /* then the session's own reference, kept until the response is over, has to do */
+    if (arena_on_reset(r->arena, (void (*)(void *))block_unref, block_ref(block)))
+        return true;
+    block_unref(block);
+    return false;
 }
 
 static struct weir_req *new_request(struct weir_conn *c)
@@ -210,10 +212,12 @@ static void whole_head(struct weir_conn *c, str text, const struct h1_limits *li
 
     if (!r)
         return;
-    pin_block(r, c->in);
+    bool pinned = pin_block(r, c->in);
+    if (!pinned)
+        error = (struct h1_error){ 503, "no memory" };
     c->in_at += (uint32_t)text.n;
     r->bytes_received = text.n;
-    if (h1_parse_request(text, limits, r->arena, &r->fields, &head, &error) != H1_DONE) {
+    if (!pinned || h1_parse_request(text, limits, r->arena, &r->fields, &head, &error) != H1_DONE) {
         r->fields.count = 0;
         c->refused = true;
         c->in_at = c->in->used;

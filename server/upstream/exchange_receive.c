@@ -108,10 +108,12 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
     request_origin_head(r);
 }
 
-static void pin_block(struct weir_req *r, struct block *block)
+static bool pin_block(struct weir_req *r, struct block *block)
 {
-    if (!arena_on_reset(r->arena, (void (*)(void *))block_unref, block_ref(block)))
-        block_unref(block);
+    if (arena_on_reset(r->arena, (void (*)(void *))block_unref, block_ref(block)))
+        return true;
+    block_unref(block);
+    return false;
 }
 
 static bool take_head(struct exchange *x)
@@ -130,7 +132,10 @@ static bool take_head(struct exchange *x)
     fields_init(&fields, r->arena);
     if (rc == H1_DONE) {
         uc->scan = (struct h1_scan){ 0 };
-        pin_block(r, uc->in);
+        if (!pin_block(r, uc->in)) {
+            exchange_fail(x, 503, "no memory");
+            return false;
+        }
         uc->in_at += (uint32_t)head_bytes;
         rc = h1_parse_response((str){ p, head_bytes }, &limits, r->is_head, r->arena, &fields, &head, &error);
     }
