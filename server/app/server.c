@@ -20,6 +20,7 @@
 #include "pipeline/quarantine.h"
 #include "pipeline/session.h"
 #include "pipeline/sink.h"
+#include "upstream/health_check.h"
 #include "upstream/pool.h"
 
 #include <signal.h>
@@ -319,6 +320,7 @@ static void do_reload(str path)
         return;
     }
     publish(c);
+    health_checks_use(configuration_upstreams(c));
     if (!listening_apply(c, sv.workers, sv.worker_count, why, sizeof(why)))
         log_error("%s", why);
     log_set_level((enum log_level)c->settings.error_level);
@@ -346,6 +348,7 @@ static void all_workers_up(void)
         return;
     }
     sv.serving = true;
+    health_checks_use(configuration_upstreams(sv.live));
     if (sv.control_fd >= 0 && !control_open(sv.control_fd))
         log_error("control socket: no memory or descriptors");
     tell("ready", STR_NONE);
@@ -558,6 +561,7 @@ static void finish(void)
 {
     watchdog_stop();
     control_close();
+    health_checks_use(NULL);
     for (unsigned i = 0; i < sv.worker_count; i++)
         worker_join(sv.workers[i]);
     job_pool_stop();

@@ -200,7 +200,9 @@ void server_state_failed(struct server_state *state, const struct server_rules *
 
 void server_state_checked(struct server_state *state, bool up, const char *why)
 {
-    if (atomic_exchange(&state->checked_down, !up) == !up)
+    bool changed = atomic_exchange(&state->checked_down, !up) != !up;
+
+    if (!changed && !(up && atomic_load(&state->out_until)))
         return;
     if (!up) {
         atomic_store(&state->why, why_kept(why));

@@ -231,6 +231,8 @@ struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, co
             !bind_args(b->binder, scope, conf->balance_statement, 1, u->balancer->args, u->balancer_conf))
             return NULL;
     }
+    if (conf->check_statement && !health_bind(b->binder, &conf->check, conf->check_statement, &u->check))
+        return NULL;
     if (conf->retry_statement && !retry_bind(b->binder, &conf->retry, conf->retry_statement, &u->retry))
         return NULL;
     if (conf->tls && !prepare_tls(b, u, conf, scope, scope->place))

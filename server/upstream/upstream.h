@@ -10,6 +10,7 @@
 #include "http/uri.h"
 #include "net/addr.h"
 #include "pipeline/order.h"
+#include "upstream/health_check.h"
 #include "upstream/retry.h"
 #include "upstream/server_state.h"
 
@@ -31,6 +32,8 @@ struct upstream_conf {
     weir_table balance_rest;
     const struct statement *balance_statement, *retry_statement;
     struct retry_conf retry;
+    const struct statement *check_statement;
+    struct health_conf check;
     bool tls, tls_verify;
     weir_str tls_ca, tls_server_name;
 };
@@ -62,6 +65,7 @@ struct weir_upstream {
     bool has_path;
     bool has_slow_start;                   /* a server has: weights are given in hundredths */
     struct retry_rules retry;
+    struct health_rules check;
     struct retry_budget budget;            /* not constant */
     struct upstream_local **local;         /* by worker index */
     unsigned worker_count;

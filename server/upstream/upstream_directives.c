@@ -58,6 +58,28 @@ static const struct weir_arg retry_args[] = {
       .offset = WEIR_FIELD(struct upstream_conf, retry.budget, weir_str) },
 };
 
+static int note_check(weir_conf *conf, const struct weir_directive *directive, void *to)
+{
+    (void)directive;
+    ((struct upstream_conf *)to)->check_statement = conf->statement;
+    return 0;
+}
+
+static const struct weir_arg check_args[] = {
+    { .name = "uri", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_OPTION, .fallback = "/",
+      .offset = WEIR_FIELD(struct upstream_conf, check.uri, weir_str) },
+    { .name = "interval", .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = "5s", .min = 50,
+      .max = 86400000, .offset = WEIR_FIELD(struct upstream_conf, check.interval, uint64_t) },
+    { .name = "timeout", .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = "2s", .min = 1,
+      .max = 86400000, .offset = WEIR_FIELD(struct upstream_conf, check.timeout, uint64_t) },
+    { .name = "fall", .type = WEIR_TYPE_UINT, .flags = WEIR_ARG_OPTION, .fallback = "3", .min = 1, .max = 1000,
+      .offset = WEIR_FIELD(struct upstream_conf, check.fall, uint64_t) },
+    { .name = "rise", .type = WEIR_TYPE_UINT, .flags = WEIR_ARG_OPTION, .fallback = "2", .min = 1, .max = 1000,
+      .offset = WEIR_FIELD(struct upstream_conf, check.rise, uint64_t) },
+    { .name = "expect", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_OPTION | WEIR_ARG_LIST, .fallback = "200-399",
+      .offset = WEIR_FIELD(struct upstream_conf, check.expect, weir_table) },
+};
+
 static const struct weir_directive directives[] = {
     { .name = "server", .scopes = WEIR_IN_UPSTREAM, .merge = WEIR_MERGE_APPEND,
       .record_size = sizeof(struct server_conf),
@@ -69,6 +91,8 @@ static const struct weir_directive directives[] = {
       .doc = "how requests are spread over the servers" },
     { .name = "retry", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(retry_args), .set = note_retry,
       .doc = "failures of which a request that can be repeated is tried on another server" },
+    { .name = "health_check", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(check_args), .set = note_check,
+      .doc = "asks each server by itself; `fall` bad answers take it out, `rise` good ones bring it back" },
     WEIR_DIR(struct upstream_conf, tls, FLAG, "tls", WEIR_IN_UPSTREAM, "off",
              "speak TLS to the servers (needs the module tls)"),
     WEIR_DIR(struct upstream_conf, tls_verify, FLAG, "tls_verify", WEIR_IN_UPSTREAM, "on",

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "upstream/health_check.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/resolver.h"
+#include "net/conn.h"
+#include "upstream/upstream.h"
+
+#include <stdio.h>
+
+enum { HEAD_MOST = 1024, STATUS_LINE_LEAST = sizeof("HTTP/1.1 200") - 1, WHY_ROOM = 96, FIRST_WITHIN_MS = 1000 };
+
+struct check {
+    struct check *next;
+    const struct weir_upstream *upstream;
+    const struct server *server;
+    struct deadline timer; /* the next check, or the end of this one */
+    struct resolver_query query;
+    struct conn conn;
+    bool busy, asking;
+    uint64_t good, bad;    /* in a row */
+    uint64_t good_while_out;
+    unsigned next_address;
+    char head[HEAD_MOST];
+    size_t head_n;
+};
+
+static struct check *checks;
+
+/* -- binding ------------------------------------------------------------------------------------------------------- */
+
+static bool read_status(str text, uint16_t *status)
+{
+    uint64_t number = 0;
+
+    if (!str_to_u64(text, &number) || number < 100 || number > 599)
+        return false;
+    *status = (uint16_t)number;
+    return true;
+}
+
+static bool read_range(str text, uint16_t *from, uint16_t *to)
+{
+    size_t dash = str_find(text, '-');
+
+    if (!read_status(str_upto(text, dash), from))
+        return false;
+    *to = *from;
+    return dash >= text.n || (read_status(str_from(text, dash + 1), to) && *to >= *from);
+}
+
+static bool is_target(str uri)
+{
+    for (size_t i = 0; i < uri.n; i++)
+        if ((unsigned char)uri.p[i] <= ' ' || (unsigned char)uri.p[i] >= 0x7f || uri.p[i] == '#')
+            return false;
+    return uri.n > 0 && uri.p[0] == '/' && uri.n < HEAD_MOST / 2;
+}
+
+bool health_bind(struct binder *binder, const struct health_conf *conf, const struct statement *statement,
+                 struct health_rules *rules)
+{
+    const char *at = conf->expect.base;
+
+    *rules = (struct health_rules){ .is_set = true, .uri = conf->uri, .interval = conf->interval,
+                                    .timeout = conf->timeout, .fall = conf->fall, .rise = conf->rise };
+    if (!is_target(conf->uri)) {
+        diag_error(binder->diags, statement_place(statement), S("uri=/healthz"), "health_check: \"%.*s\" is no path",
+                   STR_ARG(str_upto(conf->uri, 200)));
+        return false;
+    }
+    for (uint32_t i = 0; i < conf->expect.count; i++, at += conf->expect.stride) {
+        str text = *(const weir_str *)(const void *)at;
+        uint32_t k = rules->expect_count;
+        if (k < EXPECT_MOST && read_range(text, &rules->expect[k].from, &rules->expect[k].to)) {
+            rules->expect_count++;
+            continue;
+        }
+        diag_error(binder->diags, statement_place(statement), S("expect=200-399 or expect=200,204"),
+                   k < EXPECT_MOST ? "health_check: \"%.*s\" is no status" : "health_check: too many from \"%.*s\" on",
+                   STR_ARG(str_upto(text, 200)));
+        return false;
+    }
+    return true;
+}
+
+bool health_expects(const struct health_rules *rules, int status)
+{
+    for (uint32_t i = 0; i < rules->expect_count; i++)
+        if (status >= rules->expect[i].from && status <= rules->expect[i].to)
+            return true;
+    return false;
+}
+
+/* -- the end of one ------------------------------------------------------------------------------------------------ */
+
+static void close_conn(struct check *c)
+{
+    if (c->asking)
+        resolver_cancel(&c->query);
+    c->asking = false;
+    if (c->conn.transport && c->conn.state == CONN_OPEN && !c->conn.is_broken)
+        conn_shutdown_write(&c->conn);
+    conn_close(&c->conn);
+    c->busy = false;
+    c->head_n = 0;
+}
+
+/* So that not all servers are asked in the same moment, nor by all of several weirs. */
+static uint64_t with_jitter(uint64_t ms)
+{
+    uint64_t random = 0;
+
+    random_bytes(&random, sizeof(random));
+    return ms - ms / 10 + random % (ms / 5 + 1);
+}
+
+static void finish(struct check *c, bool good, const char *why)
+{
+    const struct health_rules *rules = &c->upstream->check;
+    struct server_state *state = c->server->state;
+    bool out = atomic_load(&state->out_until) != 0;
+
+    close_conn(c);
+    c->good = good ? c->good + 1 : 0;
+    c->bad = good ? 0 : c->bad + 1;
+    c->good_while_out = good && out ? c->good_while_out + 1 : 0;
+    if (c->bad >= rules->fall)
+        server_state_checked(state, false, why);
+    else if (c->good >= rules->rise && (!out || c->good_while_out >= rules->rise))
+        server_state_checked(state, true, why);
+    deadline_set(&c->timer, with_jitter(rules->interval));
+}
+
+/* -- one check ----------------------------------------------------------------------------------------------------- */
+
+static void send_request(struct check *c)
+{
+    char text[HEAD_MOST];
+    str host = addr_is_unix(&c->server->addr) && !c->server->host.n ? S("localhost") : c->server->name;
+    int n = snprintf(text, sizeof(text), "GET %.*s HTTP/1.1\r\nHost: %.*s\r\nUser-Agent: weir-check\r\n"
+                     "Connection: close\r\n\r\n", STR_ARG(c->upstream->check.uri), STR_ARG(host));
+    struct iovec iov = { text, (size_t)n };
+
+    if (n < 0 || (size_t)n >= sizeof(text))
+        finish(c, false, "request too long");
+    else if (conn_write(&c->conn, &iov, 1) != n) /* into an empty socket buffer it goes whole */
+        finish(c, false, "connection broke while sending");
+}
+
+static void on_ready(struct conn *conn, bool ok)
+{
+    struct check *c = list_entry(conn, struct check, conn);
+    const struct weir_transport *tls = c->upstream->tls;
+
+    if (!ok) {
+        char why[WHY_ROOM];
+        snprintf(why, sizeof(why), "%s%s", conn->transport ? "TLS: " : "connection ", conn->why ? conn->why : "failed");
+        finish(c, false, why);
+        return;
+    }
+    if (tls && !conn->transport) {
+        void *state = tls->open(c->upstream->tls_prepared, conn_fd(conn));
+        if (!state || !conn_start_transport(conn, tls, state))
+            finish(c, false, "no memory for TLS");
+        return;
+    }
+    send_request(c);
+}
+
+static void judge(struct check *c)
+{
+    str head = { c->head, c->head_n };
+    char why[WHY_ROOM];
+    uint64_t status = 0;
+
+    if (!str_has_prefix(head, S("HTTP/1.")) || head.p[8] != ' ' || !str_to_u64((str){ head.p + 9, 3 }, &status)) {
+        finish(c, false, "no HTTP response");
+        return;
+    }
+    snprintf(why, sizeof(why), "status %u", (unsigned)status);
+    finish(c, health_expects(&c->upstream->check, (int)status), why);
+}
+
+static void on_readable(struct conn *conn)
+{
+    struct check *c = list_entry(conn, struct check, conn);
+
+    while (c->head_n < STATUS_LINE_LEAST) {
+        int64_t n = conn_read(conn, c->head + c->head_n, sizeof(c->head) - c->head_n);
+        if (n == CONN_AGAIN)
+            return;
+        if (n <= 0) {
+            finish(c, false, n == CONN_EOF ? "connection closed without a response" : "connection broke");
+            return;
+        }
+        c->head_n += (size_t)n;
+    }
+    judge(c);
+}
+
+static void on_writable(struct conn *conn)
+{
+    (void)conn; /* the request was written at once, or the check failed */
+}
+
+static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable, .on_ready = on_ready };
+
+static void connect_to(struct check *c, const struct addr *to)
+{
+    c->conn = (struct conn){ 0 };
+    if (!conn_connect(&c->conn, to, &calls))
+        finish(c, false, c->conn.why ? c->conn.why : "connection refused");
+}
+
+static void on_resolved(struct resolver_query *query, const struct resolved *result)
+{
+    struct check *c = list_entry(query, struct check, query);
+
+    c->asking = false;
+    if (!result->count) {
+        finish(c, false, result->why ? result->why : "name does not resolve");
+        return;
+    }
+    const struct sockaddr_storage *storage = &result->addresses[c->next_address++ % result->count];
+    struct addr to = { .n = storage->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in) };
+    to.storage = *storage;
+    connect_to(c, &to);
+}
+
+static void on_due(struct deadline *timer)
+{
+    struct check *c = list_entry(timer, struct check, timer);
+
+    if (c->busy) {
+        finish(c, false, "no answer in time");
+        return;
+    }
+    c->busy = true;
+    deadline_set(&c->timer, c->upstream->check.timeout);
+    if (!c->server->host.n) {
+        connect_to(c, &c->server->addr);
+        return;
+    }
+    c->asking = resolver_ask(&c->query, c->server->host.p, c->server->port, on_resolved);
+    if (!c->asking)
+        finish(c, false, "name cannot be resolved");
+}
+
+/* -- which ones ---------------------------------------------------------------------------------------------------- */
+
+static const struct check *find(const struct check *list, const struct server_state *state)
+{
+    while (list && list->server->state != state)
+        list = list->next;
+    return list;
+}
+
+static void begin(const struct check *former, const struct weir_upstream *u, const struct server *server)
+{
+    struct check *c = mem_zalloc(sizeof(*c));
+    const struct check *same = find(former, server->state);
+
+    if (!c) {
+        log_error("upstream %.*s %.*s: no memory to check it", STR_ARG(u->name), STR_ARG(server->name));
+        return;
+    }
+    c->upstream = u;
+    c->server = server;
+    if (same) {
+        c->good = same->good;
+        c->bad = same->bad;
+    }
+    deadline_init(&c->timer, on_due);
+    deadline_set(&c->timer, with_jitter(u->check.interval < FIRST_WITHIN_MS ? u->check.interval : FIRST_WITHIN_MS) / 4);
+    c->next = checks;
+    checks = c;
+}
+
+void health_checks_use(struct weir_upstream *all)
+{
+    struct check *former = checks;
+
+    checks = NULL;
+    for (struct weir_upstream *u = all; u; u = u->next)
+        for (uint32_t i = 0; i < u->server_count; i++) {
+            if (u->check.is_set && !u->servers[i].down)
+                begin(former, u, &u->servers[i]);
+            else
+                atomic_store(&u->servers[i].state->checked_down, false); /* nobody would find it up again */
+        }
+    while (former) {
+        struct check *c = former;
+        former = c->next;
+        close_conn(c);
+        deadline_cancel(&c->timer);
+        mem_free(c);
+    }
+}
