@@ -99,6 +99,14 @@ static void flow_flushed(struct weir_flow *flow)
         flow->next->flush = true;
 }
 
+/* All input is there, all room too, somebody takes what comes, and yet nothing does: it never will. */
+static bool is_stuck(const struct body *body, const struct weir_flow *flow)
+{
+    bool has_sink = body == &body->r->down || body->r->origin_started;
+
+    return has_sink && flow->in_end && !flow->finished && flow->out->n == 0;
+}
+
 /* One hook's turn; true when anything moved. */
 static bool flow_run(struct body *body, struct weir_flow *flow)
 {
@@ -115,7 +123,12 @@ static bool flow_run(struct body *body, struct weir_flow *flow)
         flow->finished = flow->in_end;
     }
     flow_flushed(flow);
-    return flow->in.n != in || flow->out->n != out || flow->finished;
+    bool moved = flow->in.n != in || flow->out->n != out || flow->finished;
+    if (!moved && is_stuck(body, flow)) {
+        body->failed = true;
+        body->why = "a body hook left input at the end";
+    }
+    return moved;
 }
 
 static void flow_end(struct body *body, struct weir_flow *flow)

@@ -155,6 +155,10 @@ static void send_body(struct exchange *x)
         return;
     }
     body_run(&r->up, false);
+    if (r->up.failed) {
+        exchange_fail(x, 503, r->up.why);
+        return;
+    }
     if (r->up.out_end && !r->up.out.n && !put_end(x)) {
         exchange_fail(x, 503, "no memory");
         return;
