@@ -195,7 +195,7 @@ refused:
     return -1;
 }
 
-/* The answer to HEAD has the fields that GET would have (RFC 9110 9.3.2): the core drops the length of what is engaged. */
+/* The answer to HEAD has the fields that GET would have (RFC 9110 9.3.2): the core drops the length when engaged. */
 static int engage_head(weir_req *r)
 {
     if (change_head(r) != 0)
