@@ -70,6 +70,35 @@ static void print_listen(const struct status *status)
     fprintf(status->out, "\n");
 }
 
+static void print_upstream(const struct status *status, str upstream)
+{
+    str list, item, name = member_text(status, upstream, "name"), active;
+
+    if (!json_member(upstream, "servers", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item)) {
+        str reason = member_text(status, item, "reason"), server = member_text(status, item, "name");
+        str state = member_text(status, item, "state");
+        fprintf(status->out, "  upstream        " STR_FMT " " STR_FMT ": " STR_FMT, STR_ARG(name), STR_ARG(server),
+                STR_ARG(state));
+        if (reason.n)
+            fprintf(status->out, " (" STR_FMT ")", STR_ARG(reason));
+        if (json_member(item, "active", &active))
+            fprintf(status->out, ", %llu under way", (unsigned long long)json_number(active));
+        fprintf(status->out, "\n");
+    }
+}
+
+static void print_upstreams(const struct status *status)
+{
+    str list, item;
+
+    if (!json_member(status->json, "upstreams", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item))
+        print_upstream(status, item);
+}
+
 static void print_modules(const struct status *status)
 {
     str list, item;
@@ -121,6 +150,7 @@ bool status_print(str json, struct arena *arena, FILE *out)
     fprintf(out, "  connections     %llu now, %llu accepted\n", number(&s, "connections"), number(&s, "accepted"));
     fprintf(out, "  requests        %llu\n", number(&s, "requests"));
     print_listen(&s);
+    print_upstreams(&s);
     print_modules(&s);
     print_quarantine(&s);
     return true;

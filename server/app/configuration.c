@@ -290,6 +290,11 @@ static bool load(struct loading *l)
     return house_bind_upstreams(l) && house_bind_sites(l) && finish(l);
 }
 
+struct weir_upstream *configuration_upstreams(const struct configuration *configuration)
+{
+    return loading_of(configuration)->house->upstreams.all;
+}
+
 struct configuration *configuration_load(const struct configuration_options *options)
 {
     struct arena *arena = arena_create(CONFIGURATION_CHUNK, 0);

@@ -64,6 +64,9 @@ struct configuration *configuration_load(const struct configuration_options *opt
 void configuration_free(struct configuration *configuration); /* not after its snapshot was published */
 const struct listen_point *listen_point_get(str key, const struct addr *addr); /* the process's, by key */
 
+struct weir_upstream;
+struct weir_upstream *configuration_upstreams(const struct configuration *configuration); /* all; by their next */
+
 /* For the command line. Each returns an exit status. */
 int configuration_print_dump(const struct configuration *configuration, FILE *out);
 int configuration_print_pipeline(const struct configuration *configuration, FILE *out);

@@ -6,6 +6,7 @@
 #include "pipeline/module.h"
 #include "pipeline/quarantine.h"
 #include "pipeline/overload.h"
+#include "upstream/upstream.h"
 
 #include <unistd.h>
 
@@ -138,6 +139,57 @@ static void put_overload(struct out *out, const struct configuration *c)
     out_char(out, '}');
 }
 
+static const char *server_word(const struct server *server)
+{
+    static const char *const words[] = { "up", "trial", "full", "out", "down" };
+
+    return server->down ? "down" : words[server_state_word(server->state, &server->rules)];
+}
+
+static void put_server(struct out *out, const struct server *server)
+{
+    struct server_state *state = server->state;
+    const char *why = atomic_load(&state->why), *word = server_word(server);
+    bool failing = strcmp(word, "up") != 0 && strcmp(word, "full") != 0;
+
+    next_item(out);
+    out_char(out, '{');
+    put_str(out, "name", server->name);
+    put_str(out, "state", str_of(word));
+    put_str_or_null(out, "reason", !failing ? STR_NONE : server->down ? S("configured") : str_of(why ? why : ""));
+    put_u64(out, "weight", server->weight);
+    put_bool(out, "backup", server->backup);
+    put_u64(out, "active", atomic_load(&state->active));
+    put_u64(out, "requests", atomic_load(&state->requests));
+    put_u64(out, "failures", atomic_load(&state->failures));
+    out_char(out, '}');
+}
+
+/* The last one made stands first in the list: told in the order of the file. */
+static void put_upstreams(struct out *out, const struct weir_upstream *all)
+{
+    uint32_t count = 0;
+
+    for (const struct weir_upstream *u = all; u; u = u->next)
+        count++;
+    put_name(out, "upstreams");
+    out_char(out, '[');
+    while (count--) {
+        const struct weir_upstream *u = all;
+        for (uint32_t i = 0; i < count; i++)
+            u = u->next;
+        next_item(out);
+        out_char(out, '{');
+        put_str(out, "name", u->name);
+        put_name(out, "servers");
+        out_char(out, '[');
+        for (uint32_t i = 0; i < u->server_count; i++)
+            put_server(out, &u->servers[i]);
+        out_str(out, S("]}"));
+    }
+    out_char(out, ']');
+}
+
 /* -- whole answers ------------------------------------------------------------------------------------------------- */
 
 /* What does not run, why, and what helps. */
@@ -202,6 +254,7 @@ void answer_status(struct out *out, const void *server_status)
     put_bool(out, "stopping", s->stopping);
     if (s->configuration)
         put_configuration(out, s->configuration);
+    put_upstreams(out, s->upstreams);
     put_quarantine(out);
     put_modules(out, false);
     out_str(out, S("}\n"));

@@ -613,5 +613,5 @@ void server_get_status(struct server_status *out)
             .draining = sv.draining,
         .stopping = sv.stopping, .connections = figures.connections, .accepted = figures.accepted,
             .requests = figures.requests,
-        .configuration = sv.live };
+        .configuration = sv.live, .upstreams = sv.live ? configuration_upstreams(sv.live) : NULL };
 }

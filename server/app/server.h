@@ -38,6 +38,7 @@ struct server_status {
     bool draining, stopping;
     uint64_t connections, accepted, requests; /* sums over workers, read without stopping them: approximate */
     const struct configuration *configuration; /* the live one */
+    const struct weir_upstream *upstreams; /* by their next */
 };
 void server_get_status(struct server_status *out);
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from lib.daemon import run_weir
 from lib.patience import PATIENCE, SLOWNESS, eventually
 from lib.ports import free_port
 from lib.program import start_named_nginx
@@ -152,3 +153,94 @@ def test_kill_9_under_load_fails_no_get(weir, session_folder):
     finally:
         for program in fleet:
             program.stop()
+
+
+# -- active checks -----------------------------------------------------------------------------------------------------
+
+
+def state_of(weir, number=0):
+    return weir.status()["upstreams"][0]["servers"][number]
+
+
+CHECK = "health_check uri=/healthz interval=100ms timeout=1s fall=2 rise=2 expect=200-299,404;"
+
+
+def test_a_check_takes_out_and_brings_back(weir, answering):
+    """By status; told once each, seen in `weir status`, carried over a reload; nothing fails for clients."""
+    health = {"status": 200}
+
+    def answer(request):
+        status = health["status"] if request.target == "/healthz" else 200
+        return b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nok" % status
+
+    sick, well = answering(answer), answering(lambda request: OK)
+    text = (f"workers 2; upstream u {{ server 127.0.0.1:{sick.port}; server 127.0.0.1:{well.port}; {CHECK} }}"
+            " site _ { proxy u; }")
+    one = weir(text)
+    eventually(lambda: any(request.target == "/healthz" for request in sick.requests), "it is checked")
+    assert state_of(one)["state"] == "up"
+    health["status"] = 500
+    eventually(lambda: state_of(one)["state"] == "down", "it is taken out")
+    assert state_of(one)["reason"] == "status 500" and state_of(one, 1)["state"] == "up"
+    assert len(lines_of(one, f"127.0.0.1:{sick.port}: check: status 500, out")) == 1
+    assert "down (status 500)" in one.cli("status").stdout
+    one.reload(text + "\n# again")
+    assert state_of(one)["state"] == "down"
+    sick.forget()
+    assert [one.get().status for _ in range(10)] == [200] * 10
+    assert all(request.target == "/healthz" for request in sick.requests)
+    health["status"] = 404
+    eventually(lambda: state_of(one)["state"] == "up", "it is brought back")
+    assert len(lines_of(one, "check: status 404, back in service")) == 1
+
+
+def test_a_check_brings_back_what_failed(weir, answering):
+    """Out for a minute by its failures; checks find it well within moments. A check that goes from the file forgets."""
+    port = free_port()
+    text = f"upstream u {{ server 127.0.0.1:{port} max_fails=1 fail_timeout=60s; %s }} site _ {{ proxy u; }}"
+    one = weir(text % CHECK)
+    eventually(lambda: state_of(one)["state"] == "down", "it is found dead")
+    assert one.get().status == 503
+    answering(address=("127.0.0.1", port))
+    eventually(lambda: one.get().status == 200, "it is found alive")
+    one.reload(text % "health_check uri=/ interval=100ms expect=500;")
+    eventually(lambda: state_of(one)["state"] == "down", "nothing is good enough")
+    one.reload(text % "")
+    assert state_of(one)["state"] == "up"
+
+
+def test_a_check_of_a_silent_server_ends(weir, origin):
+    one = weir(f"upstream u {{ server 127.0.0.1:{origin.port};"
+               " health_check interval=50ms timeout=100ms fall=1; } site _ { proxy u; }")
+    eventually(lambda: state_of(one)["reason"] == "no answer in time", "it is given up")
+
+
+def test_checks_over_unix_sockets_and_tls(weir, answering, folder, certificates):
+    answering(lambda request: OK, address=str(folder / "o.sock"))
+    secure = answering(lambda request: OK, tls=certificates.server("origin"))
+    one = weir("module tls; "
+               f"upstream u {{ server unix:{folder}/o.sock; health_check interval=50ms; }}"
+               f"upstream t {{ server 127.0.0.1:{secure.port}; tls on; tls_ca {certificates.path('ca.crt')};"
+               " health_check interval=50ms; }"
+               f"upstream x {{ server 127.0.0.1:{secure.port}; tls on; health_check interval=50ms fall=1; }}"
+               " site _ { proxy u; }")
+
+    def states():
+        return {u["name"]: u["servers"][0]["state"] for u in one.status()["upstreams"]}
+
+    eventually(lambda: states()["x"] == "down", "a certificate that is not trusted is no health")
+    eventually(lambda: secure.requests, "TLS is checked")
+    assert states() == {"u": "up", "t": "up", "x": "down"}
+    assert lines_of(one, "check: TLS: ")
+
+
+@pytest.mark.parametrize("line, message", [
+    ("health_check uri=healthz;", "no path"),
+    ("health_check expect=ok;", "no status"),
+    ("health_check expect=500-200;", "no status"),
+    ("health_check fall=0;", "fall"),
+])
+def test_mistakes_of_checks_are_refused(folder, line, message):
+    (folder / "weir.conf").write_text(f"state_dir {folder}/s; upstream u {{ server 127.0.0.1:1; {line} }}")
+    done = run_weir("check", "-c", folder / "weir.conf")
+    assert done.returncode == 1 and message in done.stderr, done.stderr
