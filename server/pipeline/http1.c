@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "pipeline/http1.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <poll.h>
@@ -33,8 +34,10 @@ static uint64_t wait_ms(const struct weir_conn *c, enum h1_waits kind)
 static void note_idle(struct weir_conn *c, bool is_idle)
 {
     list_remove(&c->idle);
-    if (is_idle)
-        list_push(&pipeline_worker_self()->idle, &c->idle);
+    if (!is_idle)
+        return;
+    c->idle_since = clock_ms();
+    list_push(&pipeline_worker_self()->idle, &c->idle);
 }
 
 /* Begins to wait for something else; the same wait goes on running unless `again`. */

@@ -11,7 +11,8 @@
 
 #include <stdatomic.h>
 
-enum { RETRY_MS = 100, LINE_EVERY_MS = 60 * 1000, IDLE_AT_ONCE = 16, LOOKED_AT_MOST = 64, DESCRIPTORS_APART = 64 };
+enum { RETRY_MS = 100, GRACE_MS = 1000, LINE_EVERY_MS = 60 * 1000 };
+enum { IDLE_AT_ONCE = 16, LOOKED_AT_MOST = 64, DESCRIPTORS_APART = 64 };
 
 struct seat { /* what other workers may do to a worker; of the process's life, so that late mail finds it */
     struct message message;
@@ -105,17 +106,27 @@ static void count(_Atomic uint64_t *figure, uint64_t by)
 
 /* -- idle connections ---------------------------------------------------------------------------------------------- */
 
-/* The longest idle first; one whose next request has arrived and was not looked at yet is let be. */
+/* A new connection's first request is under way, or never comes: without some grace new ones would only take each other's
+ * places. And a request that has arrived and was not looked at yet is no idleness. */
+static bool may_go(struct weir_conn *c)
+{
+    char byte;
+
+    if (c->current || c->conn.can_read || (c->requests == 0 && clock_ms() - c->idle_since < GRACE_MS))
+        return false;
+    return conn_peek(&c->conn, &byte, 1) == 0;
+}
+
+/* The longest idle first. */
 static unsigned close_idle(struct pipeline_worker *pw, unsigned most)
 {
     unsigned closed = 0, looked_at = 0;
-    char byte;
 
     list_each(link, &pw->idle) {
         struct weir_conn *c = list_entry(link, struct weir_conn, idle);
         if (closed == most || looked_at++ == LOOKED_AT_MOST)
             break;
-        if (c->current || c->conn.can_read || conn_peek(&c->conn, &byte, 1) > 0)
+        if (!may_go(c))
             continue;
         if (c->is_tls && !c->setup)
             conn_shutdown_write(&c->conn);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "pipeline/session.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipeline/crumb.h"
@@ -149,6 +150,7 @@ static void start_transport(struct weir_conn *c)
         return;
     }
     c->is_tls = true;
+    c->idle_since = clock_ms();
     list_push(&pipeline_worker_self()->idle, &c->idle); /* nothing was heard of it yet */
     void *state = snapshot->tls ? snapshot->tls->accept(c, conn_fd(&c->conn)) : NULL;
     if (!state || !conn_start_transport(&c->conn, snapshot->tls, state))

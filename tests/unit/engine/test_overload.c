@@ -75,6 +75,12 @@ static void idle_connections_go_first_and_the_longest_idle_of_them(void **state)
     engine_up(CONF_MEMORY);
     for (size_t i = 0; i < COUNT(idle); i++)
         idle[i] = client_open();
+    mem_hold(15 * MIB / 2);
+    asks_for("/here", 200);
+    for (size_t i = 0; i < COUNT(idle); i++)
+        expect_nothing(idle[i]); /* their first requests may be under way */
+    mem_hold(-15 * MIB / 2);
+    engine_advance(1000);
     peer_put(idle[0], "GET /here HTTP/1.1\r\nHost: a\r\n\r\n"); /* the one that was idle longest is so no more */
     expect(idle[0], 200, "here");
     mem_hold(15 * MIB / 2);
