@@ -15,11 +15,20 @@ static bool upgrade_may_pass(str upgrade)
            !str_has_prefix_nocase(upgrade, S("HTTP/")) && str_find(upgrade, ',') == upgrade.n;
 }
 
+/* "a:" was read as "a". */
+static bool is_host_as_received(str field, str host)
+{
+    return str_has_prefix(field, host) && (field.n == host.n || str_equal(str_from(field, host.n), S(":")));
+}
+
 static str host_for(const struct exchange *x)
 {
     const struct weir_req *r = x->r;
     const struct server *server = &x->upstream->servers[x->server];
+    str field = fields_get(&r->fields, FIELD_HOST);
 
+    if (field.n && !is_host_as_received(field, r->host_field)) /* a hook has set another */
+        return field;
     if (r->host_field.n)
         return r->host_field;
     return !server->host.n && addr_is_unix(&server->addr) ? S("localhost") : server->name; /* a path is no host */
