@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct received {
@@ -66,13 +67,24 @@ int received_file_open(void *arg, str path)
     return open(copy, O_RDONLY | O_CLOEXEC);
 }
 
+/* Not after a rotation: then the descriptor is that of the renamed file. */
+static bool is_still_there(int fd, const char *path)
+{
+    struct stat ours, theirs;
+
+    if (fstat(fd, &ours) != 0 || stat(path, &theirs) != 0)
+        return false;
+    return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
 int received_log_open(const char *path)
 {
     struct received *r = find(str_of(path), true);
+    int fd = -1;
 
-    if (r)
-        return fcntl(r->fd, F_DUPFD_CLOEXEC, 3);
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    if (!r || !is_still_there(r->fd, path))
+        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    return fd < 0 && r ? fcntl(r->fd, F_DUPFD_CLOEXEC, 3) : fd;
 }
 
 void received_files_list(void *arg, str pattern, void (*found)(void *to, str path), void *to)
