@@ -44,8 +44,8 @@ class Crashing(Weir):
         text = (f"modules_dir {folder}/modules; module crasher; module headers; workers 2;"
                 f"{'crasher on;' if everywhere else ''} {more}"
                 f"upstream picked {{ server {url.removeprefix('http://')}; BALANCE }}"
-                f"site a.test {{ route /crash/* {{ crasher on; response_header set X-Value \"v=$crasher_value\"; proxy {url}; }}"
-                f" route /picked {{ proxy picked; }} route /* {{ respond 200 calm; }} }}")
+                f"site a.test {{ route /crash/ {{ crasher on; response_header set X-Value \"v=$crasher_value\"; proxy {url}; }}"
+                f" route /picked {{ proxy picked; }} route / {{ respond 200 calm; }} }}")
         text = text.replace("BALANCE", "balance crasher;" if self.balances else "")
         super().__init__(text, env={"WEIR_CRASHER": str(self.trigger)})
 

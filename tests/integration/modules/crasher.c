@@ -28,7 +28,7 @@ __attribute__((used)) static const int revision = REVISION;
 
 static void crash(weir_str how)
 {
-    int *volatile nowhere = NULL;
+    volatile int *volatile nowhere = NULL;
 
     if (how.n == 5 && memcmp(how.p, "abort", 5) == 0)
         abort();
@@ -57,7 +57,13 @@ __attribute__((unused)) static weir_verdict on_bytes(weir_flow *flow, weir_chain
 __attribute__((unused)) static int get_value(weir_req *r, const void *conf, void *ctx, weir_str rest, weir_str *value)
 {
     (void)rest;
+#ifdef AT_VARIABLE
     on_request(r, conf, ctx);
+#else
+    (void)r;
+    (void)conf;
+    (void)ctx;
+#endif
     *value = WEIR_S("calm");
     return 0;
 }
