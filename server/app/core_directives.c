@@ -209,7 +209,7 @@ static const struct weir_directive directives[] = {
       .args = WEIR_TABLE(max_connections_args),
       .set = set_max_connections,
       .doc = "client connections at one time (auto: half as many as descriptors): above it the longest idle one gives "
-             "way to a new one, with none idle accepting pauses; per_client: of one address (IPv6: /64, not of "
+             "way to a new one, with none idle for a second accepting pauses; per_client: of one address (IPv6: /64, not of "
              "trusted_proxies), closed unread above it; 0: no limit" },
     { .name = "max_memory",
       .scopes = WEIR_IN_TOP,

@@ -106,13 +106,13 @@ static void count(_Atomic uint64_t *figure, uint64_t by)
 
 /* -- idle connections ---------------------------------------------------------------------------------------------- */
 
-/* A new connection's first request is under way, or never comes: without some grace new ones would only take each other's
- * places. And a request that has arrived and was not looked at yet is no idleness. */
+/* A first request may be under way, or the next one: without some grace new connections would only take each other's
+ * places, and those of regular clients. What has arrived and was not looked at yet is no idleness either. */
 static bool may_go(struct weir_conn *c)
 {
     char byte;
 
-    if (c->current || c->conn.can_read || (c->requests == 0 && clock_ms() - c->idle_since < GRACE_MS))
+    if (c->current || c->conn.can_read || clock_ms() - c->idle_since < GRACE_MS)
         return false;
     return conn_peek(&c->conn, &byte, 1) == 0;
 }
