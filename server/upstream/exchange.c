@@ -305,6 +305,12 @@ static void start(struct weir_req *r)
     x->upstream = upstream;
     x->local = local;
     x->server = -1;
+    x->sticks_to = -1;
+    if (upstream->sticky.cookie.n) {
+        bool renew;
+        x->sticks_to = sticky_find(upstream, r, &renew);
+        x->renews_cookie = renew;
+    }
     x->started_us = clock_us();
     list_init(&x->waiting);
     deadline_init(&x->deadline, on_wait_due);

@@ -34,6 +34,8 @@ struct exchange {
     uint64_t body_taken;        /* content bytes of the request taken from the pipeline: they cannot be had again */
     bool chunked, body_done, reused, got_bytes, wrote_bytes, write_failed, counted;
     bool asks_upgrade; /* its head does */
+    int32_t sticks_to; /* the server that the client's cookie names; -1: none that holds */
+    bool renews_cookie;
     bool on_trial;     /* this request tells whether the server is back */
     int failed_status;          /* of the last server tried */
     const char *failed_why;

@@ -105,7 +105,9 @@ static bool pick(struct exchange *x, struct choice *choice)
     weir_table servers = { local->views, local->server_count, sizeof(struct weir_server) };
 
     for (*choice = mark_usable(x); choice->usable; choice->usable--) {
-        int32_t i = u->balancer->pick(local->balancer_state, u->balancer_conf, x->r, &servers);
+        int32_t i = x->sticks_to;
+        if (i < 0 || !(local->views[i].flags & WEIR_SERVER_USABLE))
+            i = u->balancer->pick(local->balancer_state, u->balancer_conf, x->r, &servers);
         if (i < 0 || (uint32_t)i >= local->server_count || !(local->views[i].flags & WEIR_SERVER_USABLE))
             return false;
         enum server_word word = server_state_word(u->servers[i].state, &u->servers[i].rules);

@@ -104,6 +104,12 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
         exchange_fail(x, 503, "no memory");
         return;
     }
+    const struct weir_upstream *u = x->upstream;
+    if (u->sticky.cookie.n && (x->server != x->sticks_to || x->renews_cookie) &&
+        !sticky_set(u, r, (uint32_t)x->server)) {
+        exchange_fail(x, 503, "no memory");
+        return;
+    }
     x->phase = EXCHANGE_BODY;
     request_origin_head(r);
 }

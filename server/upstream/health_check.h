@@ -3,8 +3,8 @@
  * the upstream is asked by itself, whether or not clients ask it.
  *
  * Shape:   one check a server and process: a GET on a fresh connection every interval (give or take a tenth), judged
- *          by its status. `fall` bad answers in a row take the server out, `rise` good ones bring it back, also from being out
- *          for its failures.
+ *          by its status. `fall` bad answers in a row take the server out, `rise` good ones bring it back, also
+ *          from being out for its failures.
  * Owner:   the process; checks point into the newest snapshot.
  * Thread:  main, where they run too: a few connections an interval. */
 #ifndef UPSTREAM_HEALTH_CHECK_H

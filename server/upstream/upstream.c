@@ -233,6 +233,8 @@ struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, co
     }
     if (conf->check_statement && !health_bind(b->binder, &conf->check, conf->check_statement, &u->check))
         return NULL;
+    if (conf->sticky_statement && !sticky_bind(b->binder, &conf->sticky, conf->sticky_statement, &u->sticky))
+        return NULL;
     if (conf->retry_statement && !retry_bind(b->binder, &conf->retry, conf->retry_statement, &u->retry))
         return NULL;
     if (conf->tls && !prepare_tls(b, u, conf, scope, scope->place))

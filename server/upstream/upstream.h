@@ -13,6 +13,7 @@
 #include "upstream/health_check.h"
 #include "upstream/retry.h"
 #include "upstream/server_state.h"
+#include "upstream/sticky.h"
 
 #include <weir/upstream.h>
 
@@ -32,6 +33,8 @@ struct upstream_conf {
     weir_table balance_rest;
     const struct statement *balance_statement, *retry_statement;
     struct retry_conf retry;
+    const struct statement *sticky_statement;
+    struct sticky_conf sticky;
     const struct statement *check_statement;
     struct health_conf check;
     bool tls, tls_verify;
@@ -65,6 +68,7 @@ struct weir_upstream {
     bool has_path;
     bool has_slow_start;                   /* a server has: weights are given in hundredths */
     struct retry_rules retry;
+    struct sticky_rules sticky;
     struct health_rules check;
     struct retry_budget budget;            /* not constant */
     struct upstream_local **local;         /* by worker index */

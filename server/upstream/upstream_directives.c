@@ -80,6 +80,20 @@ static const struct weir_arg check_args[] = {
       .offset = WEIR_FIELD(struct upstream_conf, check.expect, weir_table) },
 };
 
+static int note_sticky(weir_conf *conf, const struct weir_directive *directive, void *to)
+{
+    (void)directive;
+    ((struct upstream_conf *)to)->sticky_statement = conf->statement;
+    return 0;
+}
+
+static const struct weir_arg sticky_args[] = {
+    { .name = "cookie", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_OPTION | WEIR_ARG_REQUIRED,
+      .offset = WEIR_FIELD(struct upstream_conf, sticky.cookie, weir_str) },
+    { .name = "ttl", .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = "1h", .min = 1000,
+      .offset = WEIR_FIELD(struct upstream_conf, sticky.ttl, uint64_t) },
+};
+
 static const struct weir_directive directives[] = {
     { .name = "server", .scopes = WEIR_IN_UPSTREAM, .merge = WEIR_MERGE_APPEND,
       .record_size = sizeof(struct server_conf),
@@ -93,6 +107,8 @@ static const struct weir_directive directives[] = {
       .doc = "failures of which a request that can be repeated is tried on another server" },
     { .name = "health_check", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(check_args), .set = note_check,
       .doc = "asks each server by itself; `fall` bad answers take it out, `rise` good ones bring it back" },
+    { .name = "sticky", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(sticky_args), .set = note_sticky,
+      .doc = "a signed cookie brings a client back to the server that it had" },
     WEIR_DIR(struct upstream_conf, tls, FLAG, "tls", WEIR_IN_UPSTREAM, "off",
              "speak TLS to the servers (needs the module tls)"),
     WEIR_DIR(struct upstream_conf, tls_verify, FLAG, "tls_verify", WEIR_IN_UPSTREAM, "on",

@@ -194,10 +194,43 @@ def test_max_conns_queues_and_then_refuses(weir, answering):
     ("retry on=everything;", "nothing to retry on"),
     ("retry budget=lots;", "no part of the requests"),
     ("retry attempts=0;", "attempts"),
-    ("sticky;", "sticky"),
+    ("sticky;", "cookie"),
+    ("sticky cookie=a;b;", "b"),
+    ("sticky cookie=\"a b\";", "cannot be a cookie"),
 ])
 def test_mistakes_are_refused(folder, line, message):
     text = f"state_dir {folder}/s; upstream u {{ server 127.0.0.1:1; {line} }} site _ {{ proxy u; }}"
     (folder / "weir.conf").write_text(text)
     done = run_weir("check", "-c", folder / "weir.conf")
     assert done.returncode == 1 and message in done.stderr, done.stderr
+
+
+# -- sticky ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_cookie_keeps_a_client_with_its_server(weir, fleet):
+    """Also over a reload and a restart of the server; a forged or foreign cookie counts as none."""
+    servers = " ".join(f"server {fleet[name]};" for name in "abc")
+    text = f"workers 1; upstream u {{ {servers} sticky cookie=srv ttl=1h; }} site _ {{ proxy u; }}"
+    one = weir(text)
+    client = one.connect()
+    cookies = {}
+    for _ in range(9):
+        answer = client.get()
+        said = answer.get("Set-Cookie")
+        assert said.startswith("srv=") and "HttpOnly" in said and "Max-Age=3600" in said
+        cookies.setdefault(answer.text, said.partition(";")[0])
+    assert set(cookies) == {"a", "b", "c"}
+    for again in (False, True):
+        for name, cookie in cookies.items():
+            for _ in range(4):
+                answer = one.get("/", f"Cookie: x=y; {cookie}; z=1")
+                assert answer.text == name and not answer.get("Set-Cookie")
+        if not again:
+            one.reload(text + "\n# again")
+    forged = cookies["a"][:-1] + ("0" if cookies["a"][-1] != "0" else "1")
+    assert {one.get("/", f"Cookie: {forged}").text for _ in range(6)} == {"a", "b", "c"}
+    assert one.get("/", f"Cookie: {forged}").get("Set-Cookie")
+    one.reload(text.replace(f"server {fleet['a']};", f"server {fleet['a']} down;"))
+    moved = one.get("/", f"Cookie: {cookies['a']}")
+    assert moved.status == 200 and moved.text in "bc" and moved.get("Set-Cookie")
