@@ -3,8 +3,8 @@
  *
  *     peer (client) <--socketpair--> sessions, pipeline, exchanges <--unix socket--> peer (origin)
  *
- * Shape:   nothing happens between two calls: engine_settle lets the worker turn until it is quiet, engine_advance moves
- *          the clock, which stands still otherwise. So a test never waits, and a run can be repeated exactly.
+ * Shape:   nothing happens between two calls: engine_settle lets the worker turn until it is quiet, engine_advance
+ *          moves the clock, which stands still otherwise. So a test never waits, and a run can be repeated exactly.
  * Owner:   one engine a process at a time; peers are its own and are closed with it.
  * Errors:  what the harness itself needs and does not get ends the program; what the engine does wrong is the caller's
  *          to find, but for engine_down, which ends the program when anything is left over.
@@ -20,7 +20,7 @@
 
 #define MUST(condition)                                                                                                \
     ((condition) ? (void)0                                                                                             \
-                 : (fprintf(stderr, "%s:%d: %s does not hold: %s\n", __FILE__, __LINE__, __func__, #condition), abort()))
+                 : (fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition), abort()))
 
 /* -- the engine ---------------------------------------------------------------------------------------------------- */
 

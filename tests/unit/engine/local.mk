@@ -1,38 +1,38 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Tests of the request engine in one process with its clients and origins: ENGINE_TESTS += tests/unit/engine/test_thing
+# Tests of the request engine in one process with its clients and origins: UNIT_TESTS += tests/unit/engine/test_thing
 # The clock is the harness's (engine.c), hence the wrapping.
 
 check_LIBRARIES += tests/unit/engine/libengine.a
 tests_unit_engine_libengine_a_SOURCES = tests/unit/engine/engine.c tests/unit/engine/engine.h \
 	tests/unit/engine/modules.h tests/unit/engine/playing.h
 
-ENGINE_LDADD = tests/unit/engine/libengine.a $(LDADD)
-ENGINE_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick
+ENGINE_LIBS = tests/unit/engine/libengine.a $(LDADD)
+WRAP_CLOCK = -Wl,--wrap=clock_tick
 
 UNIT_TESTS += tests/unit/engine/test_http1
-tests_unit_engine_test_http1_LDADD = $(ENGINE_LDADD)
-tests_unit_engine_test_http1_LDFLAGS = $(ENGINE_LDFLAGS)
+tests_unit_engine_test_http1_LDADD = $(ENGINE_LIBS)
+tests_unit_engine_test_http1_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
 
 UNIT_TESTS += tests/unit/engine/test_bodies
-tests_unit_engine_test_bodies_LDADD = $(ENGINE_LDADD)
-tests_unit_engine_test_bodies_LDFLAGS = $(ENGINE_LDFLAGS)
+tests_unit_engine_test_bodies_LDADD = $(ENGINE_LIBS)
+tests_unit_engine_test_bodies_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
 
 UNIT_TESTS += tests/unit/engine/test_tunnel
-tests_unit_engine_test_tunnel_LDADD = $(ENGINE_LDADD)
-tests_unit_engine_test_tunnel_LDFLAGS = $(ENGINE_LDFLAGS)
+tests_unit_engine_test_tunnel_LDADD = $(ENGINE_LIBS)
+tests_unit_engine_test_tunnel_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
 
 UNIT_TESTS += tests/unit/engine/test_upstream
-tests_unit_engine_test_upstream_LDADD = $(ENGINE_LDADD)
-tests_unit_engine_test_upstream_LDFLAGS = $(ENGINE_LDFLAGS)
+tests_unit_engine_test_upstream_LDADD = $(ENGINE_LIBS)
+tests_unit_engine_test_upstream_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
 
 UNIT_TESTS += tests/unit/engine/test_hooks
-tests_unit_engine_test_hooks_LDADD = $(ENGINE_LDADD)
-tests_unit_engine_test_hooks_LDFLAGS = $(ENGINE_LDFLAGS)
+tests_unit_engine_test_hooks_LDADD = $(ENGINE_LIBS)
+tests_unit_engine_test_hooks_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
 
 UNIT_TESTS += tests/unit/engine/test_faults
-tests_unit_engine_test_faults_LDADD = $(ENGINE_LDADD)
-tests_unit_engine_test_faults_LDFLAGS = $(ENGINE_LDFLAGS)
+tests_unit_engine_test_faults_LDADD = $(ENGINE_LIBS)
+tests_unit_engine_test_faults_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
 
 UNIT_TESTS += tests/unit/engine/test_overload
-tests_unit_engine_test_overload_LDADD = $(ENGINE_LDADD)
-tests_unit_engine_test_overload_LDFLAGS = $(ENGINE_LDFLAGS)
+tests_unit_engine_test_overload_LDADD = $(ENGINE_LIBS)
+tests_unit_engine_test_overload_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)

@@ -13,7 +13,7 @@
 
 #include "engine.h"
 
-/* -- module "play": does what the request's X-Play says ------------------------------------------------------------- */
+/* -- module "play": does what the request's X-Play says ------------------------------------------------------------ */
 
 struct play_ctx {
     unsigned asked, logged;
@@ -147,7 +147,7 @@ static const struct weir_module play_module = {
     .hooks = WEIR_TABLE(play_hooks),
 };
 
-/* -- module "flow": handles content as X-Flow says ------------------------------------------------------------------- */
+/* -- module "flow": handles content as X-Flow says ----------------------------------------------------------------- */
 
 enum { SWELL = 100, RECORD = 100 };
 

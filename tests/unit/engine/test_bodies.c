@@ -237,7 +237,7 @@ static void ends_stalls(void **state)
     assert_true(client->ended && !m.whole);
 }
 
-/* While the client takes nothing the origin is not to blame; when it has taken all, the origin is on the clock again. */
+/* While the client takes nothing the origin is not to blame; when it has taken all, the origin is on the clock. */
 static void ends_stalls_behind_a_slow_client(void **state)
 {
     struct peer *client = client_open();

@@ -27,7 +27,8 @@ static const struct script scripts[] = {
     { .name = "chunked both ways",
       .request = "POST /0 HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n"
                  "3\r\nabc\r\n5;x=y\r\ndefgh\r\n0\r\nX-Sum: 1\r\n\r\n",
-      .answers = { { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 2\r\n\r\n",
+      .answers = { { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     "3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 2\r\n\r\n",
                      200, "abcde" } } },
     { .name = "pipelined",
       .request = "GET /0 HTTP/1.1\r\nHost: a\r\n\r\nPUT /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n1234"
@@ -53,7 +54,8 @@ static const struct script scripts[] = {
                      "Content-Length: 2\r\n\r\nno", 404, "no" } } },
     { .name = "hooks on a response",
       .request = "GET /0 HTTP/1.1\r\nHost: a\r\nX-Flow: upper\r\nX-Where: both\r\nX-Play: suspend-early\r\n\r\n",
-      .answers = { { "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 11\r\n\r\nhello world", 200, "HELLO WORLD" } } },
+      .answers = { { "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 11\r\n\r\nhello world", 200,
+                     "HELLO WORLD" } } },
     { .name = "hooks on a request",
       .request = "PUT /0 HTTP/1.1\r\nHost: a\r\nX-Flow: swell\r\nX-Where: request\r\n"
                  "Content-Length: 14\r\n\r\n0123456789abcd",
@@ -69,7 +71,7 @@ static const struct script scripts[] = {
       .answers = { { "", 200, "other" } } },
 };
 
-/* -- one play -------------------------------------------------------------------------------------------------------- */
+/* -- one play ------------------------------------------------------------------------------------------------------ */
 
 struct play {
     const struct script *script;
@@ -161,7 +163,8 @@ static void play_client(struct play *play, size_t n)
     const char *request = play->script->request;
 
     for (size_t at = 0; at < n && !play->client->broken;) {
-        size_t part = at == 0 && play->client_split ? play->client_split : play->client_portion ? play->client_portion : n;
+        size_t portion = play->client_portion ? play->client_portion : n;
+        size_t part = at == 0 && play->client_split ? play->client_split : portion;
         if (part > n - at)
             part = n - at;
         peer_put_bytes(play->client, request + at, part);
@@ -171,7 +174,7 @@ static void play_client(struct play *play, size_t n)
     play_origins(play);
 }
 
-/* -- what may come of it ---------------------------------------------------------------------------------------------- */
+/* -- what may come of it ------------------------------------------------------------------------------------------- */
 
 static bool is_own_error(int status)
 {
@@ -284,7 +287,7 @@ static struct play begin_play(const struct script *script)
     return (struct play){ .script = script, .origin_cut = SIZE_MAX };
 }
 
-/* -- one thing different ---------------------------------------------------------------------------------------------- */
+/* -- one thing different ------------------------------------------------------------------------------------------- */
 
 /* With the first allocation failing, then the second, and so on until none does. */
 static void fail_each_allocation(const struct script *script)
@@ -324,7 +327,8 @@ static void survives_any_field_that_finds_no_room(void **state)
 
     (void)state;
     for (unsigned count = 1; count < 36; count++) {
-        size_t n = (size_t)snprintf(request, sizeof(request), "PUT /0 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n");
+        size_t n = (size_t)snprintf(request, sizeof(request), "PUT /0 HTTP/1.1\r\nHost: a\r\n"
+                                                              "Transfer-Encoding: chunked\r\n");
         size_t m = (size_t)snprintf(response, sizeof(response), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n");
         for (unsigned i = 0; i < count; i++) {
             n += (size_t)snprintf(request + n, sizeof(request) - n, "F%u: v\r\n", i);

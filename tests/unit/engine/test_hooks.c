@@ -4,7 +4,7 @@
 #include "playing.h"
 
 
-/* -- verdicts --------------------------------------------------------------------------------------------------------- */
+/* -- verdicts ------------------------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *play;
@@ -12,11 +12,11 @@ static const struct {
     int status; /* 0: closed without an answer */
     const char *body;
 } verdicts[] = {
-    { "nothing", true, 200, "ok" },       { "reply", false, 418, "tea" },        { "refuse", false, 403, NULL },
-    { "fail", false, 503, NULL },         { "unknown", false, 503, NULL },       { "close", false, 0, NULL },
-    { "skip", true, 200, "ok" },          { "reply-nothing", false, 503, NULL }, { "suspend-nothing", false, 503, NULL },
-    { "suspend-early", true, 200, "ok" }, { "circle", false, 508, NULL },        { "wait-nothing", false, 503, NULL },
-    { "fail-open", true, 200, "ok" },     { "rsp-reply", true, 201, "other" },   { "rsp-fail", true, 503, NULL },
+    { "nothing", true, 200, "ok" }, { "reply", false, 418, "tea" }, { "refuse", false, 403, NULL },
+    { "fail", false, 503, NULL }, { "unknown", false, 503, NULL }, { "close", false, 0, NULL },
+    { "skip", true, 200, "ok" }, { "reply-nothing", false, 503, NULL }, { "suspend-nothing", false, 503, NULL },
+    { "suspend-early", true, 200, "ok" }, { "circle", false, 508, NULL }, { "wait-nothing", false, 503, NULL },
+    { "fail-open", true, 200, "ok" }, { "rsp-reply", true, 201, "other" }, { "rsp-fail", true, 503, NULL },
     { "rsp-close", true, 0, NULL },
 };
 
@@ -221,7 +221,7 @@ static void ends_a_wait_for_the_body(void **state)
     engine_check_idle();
 }
 
-/* -- bytes ------------------------------------------------------------------------------------------------------------ */
+/* -- bytes --------------------------------------------------------------------------------------------------------- */
 
 static char long_text[20000], expected[sizeof(long_text) * SWELL];
 
@@ -246,10 +246,11 @@ static const struct {
     const char *how, *where;
     size_t n;
 } flows[] = {
-    { "upper", "encode", 20000 }, { "upper", "both", 20000 },  { "upper", "request", 20000 }, { "swell", "encode", 20000 },
-    { "swell", "request", 20000 }, { "hold", "encode", 20000 }, { "hold", "both", 20000 },    { "hold", "request", 20000 },
-    { "records", "encode", 19950 }, { "records", "both", 101 }, { "records", "request", 99 }, { "skip", "encode", 20000 },
-    { "skip", "both", 3 },        { "skip", "request", 20000 }, { "upper", "encode", 0 },     { "swell", "both", 0 },
+    { "upper", "encode", 20000 }, { "upper", "both", 20000 }, { "upper", "request", 20000 },
+    { "swell", "encode", 20000 }, { "swell", "request", 20000 }, { "hold", "encode", 20000 },
+    { "hold", "both", 20000 }, { "hold", "request", 20000 }, { "records", "encode", 19950 },
+    { "records", "both", 101 }, { "records", "request", 99 }, { "skip", "encode", 20000 }, { "skip", "both", 3 },
+    { "skip", "request", 20000 }, { "upper", "encode", 0 }, { "swell", "both", 0 },
 };
 
 static void put_content(struct peer *peer, size_t n, size_t portion)
@@ -282,8 +283,8 @@ static void hands_content_through_hooks(void **state)
         bool is_request = strcmp(flows[i].where, "request") == 0;
         size_t out = make_texts(flows[i].how, n);
         struct peer *client = client_open();
-        snprintf(fields, sizeof(fields), "X-Flow: %s\r\nX-Where: %s\r\nContent-Length: %zu", flows[i].how, flows[i].where,
-                 is_request ? n : 0);
+        snprintf(fields, sizeof(fields), "X-Flow: %s\r\nX-Where: %s\r\nContent-Length: %zu", flows[i].how,
+                 flows[i].where, is_request ? n : 0);
         ask(client, "PUT", fields, "");
         struct peer *origin = origin_take(), *receiver = is_request ? origin : client;
         assert_non_null(origin);

@@ -133,7 +133,8 @@ static void frames_content_that_ends_with_the_connection(void **state)
 static void passes_trailers_on(void **state)
 {
     struct peer *client = client_open();
-    struct peer *origin = reach(client, "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n"
+    struct peer *origin = reach(client, "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n"
+                                        "Transfer-Encoding: chunked\r\n\r\n"
                                         "3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
 
     (void)state;
@@ -226,7 +227,8 @@ static void passes_an_early_answer_on(void **state)
 static void closes_behind_an_early_answer_to_a_long_body(void **state)
 {
     struct peer *client = client_open();
-    struct peer *origin = reach(client, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n");
+    struct peer *origin = reach(client, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                        "5\r\n12345\r\n");
 
     (void)state;
     peer_put(origin, "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");

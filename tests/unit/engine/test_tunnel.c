@@ -159,7 +159,8 @@ static void passes_no_other_http(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(others); i++) {
         struct peer *client = client_open();
-        snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, http2-settings\r\nUpgrade: %s\r\n"
+        snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: %s\r\n"
+                                           "Connection: upgrade, http2-settings\r\n"
                                            "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", others[i]);
         struct peer *origin = reach(client, request);
         struct heard m = expect_request(origin, "GET", "/");

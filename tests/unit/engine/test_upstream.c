@@ -19,9 +19,10 @@ static struct peer *warm_up(struct peer *client)
 static void says_who_asks(void **state)
 {
     struct peer *client = client_open();
-    struct peer *origin = reach(client, "GET /a%2fb/../c?q=1 HTTP/1.1\r\nHost: A.example:81\r\nConnection: x-hop, close\r\n"
-                                        "X-Hop: 1\r\nKeep-Alive: 5\r\nX-Forwarded-For: 10.9.9.9\r\nX_Forwarded_Host: b\r\n"
-                                        "Forwarded: for=10.9.9.9\r\nX-Kept: 1\r\nTE: gzip\r\n\r\n");
+    struct peer *origin = reach(client, "GET /a%2fb/../c?q=1 HTTP/1.1\r\nHost: A.example:81\r\n"
+                                        "Connection: x-hop, close\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nTE: gzip\r\n"
+                                        "X-Forwarded-For: 10.9.9.9\r\nX_Forwarded_Host: b\r\n"
+                                        "Forwarded: for=10.9.9.9\r\nX-Kept: 1\r\n\r\n");
 
     (void)state;
     struct heard m = expect_request(origin, "GET", "/c?q=1"); /* %2f is no separator */
