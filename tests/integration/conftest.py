@@ -27,7 +27,7 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         for weir in daemon.running:
             report.sections.append((f"{weir.config}", weir.config.read_text()[:3000]))
-            report.sections.append(("its error log", weir.log()[-3000:]))
+            report.sections.append(("its error log", weir.log()[-1500:]))
             report.sections.append(("its stderr", weir.stderr()[-12000:]))
 
 

@@ -25,7 +25,7 @@ def installed(session_folder):
     assert done.returncode == 0, done.stderr[-3000:]
     found = next(root.rglob("weir-module.pc"))
     return dict(os.environ, PKG_CONFIG_PATH=str(found.parent), PKG_CONFIG_SYSROOT_DIR=str(root), MAKEFLAGS="",
-                WEIR=os.environ["WEIR_BIN"])
+                WEIR=os.environ["WEIR_BIN"], WEIR_TEMPLATE=str(next(root.rglob("weir/template"))))
 
 
 def build(env, folder, *args):
@@ -122,7 +122,7 @@ def test_an_existing_folder_is_not_written_over(installed, folder):
     assert done.returncode == 1 and (folder / "hello" / "hello.c").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["Hello", "9lives", "a b", "../up", "", "a--b"])
+@pytest.mark.parametrize("name", ["Hello", "9lives", "a b", "../up", ""])
 def test_names_that_no_module_may_have(installed, folder, name):
     done = run_weir("module", "new", name, cwd=folder, env=installed)
     assert done.returncode in (1, 2) and os.listdir(folder) == []

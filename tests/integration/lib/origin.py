@@ -5,6 +5,7 @@ Origin         is played by the test itself, step by step: take() a connection o
 AnsweringOrigin  answers by itself in threads, and keeps what it was sent."""
 
 import os
+import select
 import selectors
 import socket
 import threading
@@ -115,8 +116,14 @@ class Origin:
                 return False
             self.open = [one for one in self.open if one.sock.fileno() >= 0]
 
+    def take_all(self):
+        """Accepts what waits to be accepted."""
+        while select.select([self.listener], [], [], 0)[0]:
+            self.accept()
+
     def close_all(self):
         """Ends the kept connections, and waits until weir ended them too."""
+        self.take_all()
         for connection in self.open:
             if connection.sock.fileno() < 0:
                 continue

@@ -59,7 +59,7 @@ NGINX = """
 daemon off; {user} worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 512; }}
 http {{
-    access_log off; keepalive_timeout 60s; client_max_body_size 0; sendfile on;
+    access_log off; keepalive_timeout 60s; client_max_body_size 0; sendfile on; absolute_redirect off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     types {{ text/html html; text/css css; application/javascript js; image/png png; application/octet-stream bin; }}
@@ -72,7 +72,7 @@ http {{
             client_body_in_file_only on; proxy_pass http://127.0.0.1:{port}/empty; proxy_method GET;
             proxy_pass_request_body off; proxy_set_header Content-Length "";
         }}
-        location = /empty {{ return 204; }}
+        location /empty {{ return 204; }}
     }}
 }}
 """
