@@ -140,6 +140,21 @@ uint32_t fields_count_id(const struct fields *fields, enum field_id id)
     return count;
 }
 
+str fields_join(const struct fields *fields, enum field_id id, struct arena *arena)
+{
+    str all = STR_NONE;
+
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if (fields->items[i].id != id)
+            continue;
+        str parts[] = { all, S(", "), fields->items[i].value };
+        all = all.p ? arena_concat(arena, parts, 3) : fields->items[i].value;
+        if (!all.p)
+            return STR_NONE;
+    }
+    return all;
+}
+
 bool fields_has_token(const struct fields *fields, enum field_id id, str token)
 {
     for (uint32_t i = 0; i < fields->count; i++) {
@@ -189,7 +204,7 @@ bool fields_copy(struct fields *to, const struct fields *from, struct arena *are
     return true;
 }
 
-static bool is_hop_by_hop(enum field_id id)
+bool field_is_hop_by_hop(enum field_id id)
 {
     switch (id) {
     case FIELD_CONNECTION:
@@ -235,7 +250,7 @@ void fields_remove_hop_by_hop(struct fields *fields)
     for (uint32_t i = 0; i < fields->count; i++) {
         const struct field *field = &fields->items[i];
 
-        if (field->name.n == 0 || is_hop_by_hop(field->id))
+        if (field->name.n == 0 || field_is_hop_by_hop(field->id))
             continue;
         if (kept != i)
             fields->items[kept] = *field;

@@ -25,7 +25,7 @@
     X(HOST, "Host") X(HTTP2_SETTINGS, "HTTP2-Settings") X(IF_MATCH, "If-Match") \
     X(IF_MODIFIED_SINCE, "If-Modified-Since") X(IF_NONE_MATCH, "If-None-Match") X(IF_RANGE, "If-Range") \
     X(IF_UNMODIFIED_SINCE, "If-Unmodified-Since") X(KEEP_ALIVE, "Keep-Alive") X(LAST_MODIFIED, "Last-Modified") \
-    X(LINK, "Link") X(LOCATION, "Location") X(ORIGIN, "Origin") X(PRAGMA, "Pragma") \
+    X(LINK, "Link") X(LOCATION, "Location") X(MAX_FORWARDS, "Max-Forwards") X(ORIGIN, "Origin") X(PRAGMA, "Pragma") \
     X(PROXY_AUTHENTICATE, "Proxy-Authenticate") X(PROXY_AUTHORIZATION, "Proxy-Authorization") \
     X(PROXY_CONNECTION, "Proxy-Connection") X(RANGE, "Range") X(REFERER, "Referer") X(RETRY_AFTER, "Retry-After") \
     X(SERVER, "Server") X(SET_COOKIE, "Set-Cookie") X(STRICT_TRANSPORT_SECURITY, "Strict-Transport-Security") \
@@ -58,6 +58,7 @@ struct fields {
 enum field_id field_intern(str name); /* FIELD_OTHER when it is none of ours */
 str field_name(enum field_id id);     /* the canonical spelling */
 
+bool field_is_hop_by_hop(enum field_id id); /* whether Connection names it or not (see fields_remove_hop_by_hop) */
 bool field_name_is_valid(str name);   /* token (RFC 9110 5.6.2), 1 to 256 bytes */
 bool field_value_is_valid(str value); /* no CR, LF, NUL or other control but HTAB (RFC 9110 5.5) */
 
@@ -76,6 +77,8 @@ const struct field *fields_find(const struct fields *fields, str name); /* the f
 const struct field *fields_find_id(const struct fields *fields, enum field_id id);
 str fields_get(const struct fields *fields, enum field_id id);          /* first value, or {NULL, 0} */
 uint32_t fields_count_id(const struct fields *fields, enum field_id id);
+/* all values of that name as one list; {NULL, 0} when there are none, or without memory */
+str fields_join(const struct fields *fields, enum field_id id, struct arena *arena);
 bool fields_has_token(const struct fields *fields, enum field_id id, str token); /* in any list value, without case */
 bool fields_copy(struct fields *to, const struct fields *from, struct arena *arena); /* deep: names and values too */
 

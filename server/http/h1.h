@@ -62,7 +62,7 @@ struct h1_request {
  * must be empty and live in the arena. H1_DONE or H1_BAD. Refuses with 400 what section 3.2, 5, 6.3 call for (missing
  * or several Host, both framings, differing Content-Length, Transfer-Encoding other than one final chunked,
  * Transfer-Encoding in HTTP/1.0, obs-fold, white space before a colon, Host that differs from an absolute form is
- * replaced by it), 501 for unknown transfer codings, 505 for other major versions. CONNECT: 501. Equal Content-Length
+ * replaced by it, Connection that names a field meant for all recipients), 501 for unknown transfer codings, 505 for other major versions. CONNECT: 501. Equal Content-Length
  * values repeated or listed are also refused. 417 for expectations other than 100-continue. An absolute form's
  * authority stands in the fields as Host afterwards; in OPTIONS without path it becomes the asterisk form. */
 enum h1_rc h1_parse_request(str head, const struct h1_limits *limits, struct arena *arena, struct fields *fields,
@@ -80,8 +80,8 @@ struct h1_response {
     bool keep_alive;
     str upgrade; /* in a 101 */
 };
-/* to_head: the request was HEAD. 1xx, 204, 304 and answers to HEAD have no body whatever they say (a 1xx or 204 that
- * announces one all the same is not keep_alive). */
+/* to_head: the request was HEAD. 204, 304 and answers to HEAD have no body whatever they say (a 204 that announces one
+ * all the same is not keep_alive, a 1xx that does so is refused). */
 enum h1_rc h1_parse_response(str head, const struct h1_limits *limits, bool to_head, struct arena *arena,
                              struct fields *fields, struct h1_response *out, struct h1_error *error);
 

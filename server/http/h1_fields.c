@@ -58,6 +58,13 @@ static inline bool is_word(str s, str word)
     return s.n == word.n && str_equal_nocase(s, word);
 }
 
+static bool names_end_to_end(str option)
+{
+    enum field_id id = field_intern(option);
+
+    return id != FIELD_OTHER && !field_is_hop_by_hop(id);
+}
+
 static void note_connection(struct head_facts *facts, str rest)
 {
     str option;
@@ -69,6 +76,8 @@ static void note_connection(struct head_facts *facts, str rest)
             facts->says_keep_alive = true;
         else if (is_word(option, S("upgrade")))
             facts->says_upgrade = true;
+        else
+            facts->names_end_to_end |= names_end_to_end(option);
     }
 }
 

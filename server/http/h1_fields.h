@@ -16,6 +16,7 @@ struct head_facts {
     uint32_t hosts, lengths, codings; /* how many of them there were */
     str host, length, coding, upgrade;
     bool says_close, says_keep_alive, says_upgrade; /* Connection */
+    bool names_end_to_end; /* Connection names a field that is meant for all recipients */
     bool expects_continue, expects_other;
 };
 

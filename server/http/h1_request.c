@@ -118,6 +118,10 @@ enum h1_rc h1_parse_request(str head, const struct h1_limits *limits, struct are
         !read_host(out, &facts, arena, fields, error) ||
         !h1_read_framing(&facts, out->minor, &out->body, &out->content_length, error))
         return H1_BAD;
+    if (facts.names_end_to_end) { /* the next hop would drop what this one acts upon (RFC 9110 7.6.1) */
+        h1_fail(error, 400, "Connection names an end-to-end field");
+        return H1_BAD;
+    }
     if (facts.expects_other) {
         h1_fail(error, 417, "expectation other than 100-continue");
         return H1_BAD;

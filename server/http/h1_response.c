@@ -47,7 +47,7 @@ static void choose_body(struct h1_response *out, bool to_head)
         /* A body all the same would be read as the next response: with such an origin no second exchange is made. */
         bool announces = out->body == BODY_CHUNKED || out->content_length > 0;
 
-        if (announces && (out->status < 200 || out->status == 204))
+        if (announces && out->status == 204)
             out->keep_alive = false;
         out->body = BODY_NONE;
     } else if (out->body == BODY_NONE) {
@@ -74,6 +74,10 @@ enum h1_rc h1_parse_response(str head, const struct h1_limits *limits, bool to_h
     if (!h1_read_fields(p, head.p + head.n, limits->fields, fields, &facts, error) ||
         !h1_read_framing(&facts, out->minor, &out->body, &out->content_length, error)) {
         error->status = 502;
+        return H1_BAD;
+    }
+    if (out->status < 200 && (out->body == BODY_CHUNKED || out->content_length > 0)) {
+        h1_fail(error, 502, "interim response that announces content");
         return H1_BAD;
     }
     out->keep_alive = h1_is_persistent(&facts, out->minor);

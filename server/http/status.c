@@ -5,7 +5,7 @@
     case code: \
         return S(text)
 
-/* RFC 9110 15, RFC 6585, RFC 8297, RFC 8470, RFC 4918 11, RFC 7725 3, RFC 9110 15.5.20 (421) */
+/* RFC 9110 15, RFC 6585, RFC 8297, RFC 8470, RFC 4918 11, RFC 5842 7.2, RFC 7725 3, RFC 9110 15.5.20 (421) */
 str status_reason(int status)
 {
     switch (status) {
@@ -62,6 +62,7 @@ str status_reason(int status)
         REASON(504, "Gateway Timeout");
         REASON(505, "HTTP Version Not Supported");
         REASON(507, "Insufficient Storage");
+        REASON(508, "Loop Detected");
         REASON(511, "Network Authentication Required");
     default:
         return S("Unknown");

@@ -83,7 +83,7 @@ struct weir_req {
     uint64_t content_length;
     bool is_head;
     bool expects_continue; /* and has not been told to go on */
-    str upgrade;
+    str upgrade; /* what the client asks for; behind `proxy`: the one protocol that may pass */
 
     /* where it goes */
     str site, route;

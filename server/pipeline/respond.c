@@ -209,13 +209,8 @@ void request_origin_info(struct weir_req *r, int status, const struct fields *fi
 {
     if (r->ending || r->head_sent || r->answered)
         return;
-    if (status == 100) {
-        if (!r->expects_continue)
-            return;
+    if (status == 100)
         r->expects_continue = false;
-        r->codec->send_continue(r);
-        return;
-    }
     if (r->version >= 11)
         r->codec->info(r, status, fields);
 }

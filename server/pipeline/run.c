@@ -157,8 +157,18 @@ static enum move take_verdict(struct weir_req *r, const struct step *step, weir_
 
 /* -- between stages ------------------------------------------------------------------------------------------------ */
 
+/* RFC 9110 7.4: a target of another scheme than the connection's; a trusted proxy may have ended TLS in front of us. */
+static bool is_misdirected(const struct weir_req *r)
+{
+    return r->uri.scheme.n && !str_equal(r->uri.scheme, r->scheme) && !r->client_is_trusted_proxy;
+}
+
 static enum move choose_route(struct weir_req *r)
 {
+    if (is_misdirected(r)) {
+        request_refuse(r, 421, "the target's scheme is not that of the connection");
+        return take_reply(r);
+    }
     if (!r->snapshot->choose(r->snapshot, r)) {
         request_refuse(r, r->status ? r->status : 404, r->refuse_reason ? r->refuse_reason : "no such site or route");
         return take_reply(r);

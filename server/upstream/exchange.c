@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "upstream/exchange.h"
+#include "upstream/hop.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -314,6 +315,12 @@ static void start(struct weir_req *r)
     x->started_us = clock_us();
     list_init(&x->waiting);
     deadline_init(&x->deadline, on_wait_due);
+    if (hop_is_loop(&r->fields)) {
+        x->phase = EXCHANGE_OVER;
+        log_warn("upstream %.*s: request %.*s goes round in circles", STR_ARG(upstream->name), STR_ARG(r->id));
+        request_origin_failed(r, 508, "request goes round in circles");
+        return;
+    }
     if (upstream->retry.is_set)
         retry_count_request(&upstream->budget);
     exchange_choose(x);
@@ -384,6 +391,13 @@ void exchange_conn_writable(struct upstream_conn *uc)
         exchange_send(x);
 }
 
+static bool waits_for_client(const struct exchange *x)
+{
+    const struct body *up = &x->r->up;
+
+    return !x->body_done && !x->write_failed && !x->uc->out.n && !up->in_end && body_room(up) > 0;
+}
+
 void exchange_conn_due(struct upstream_conn *uc)
 {
     struct exchange *x = uc->exchange;
@@ -393,6 +407,10 @@ void exchange_conn_due(struct upstream_conn *uc)
         give_up_server(x, 504, uc->conn.transport ? "TLS handshake timed out" : "connection timed out");
         return;
     case EXCHANGE_HEAD:
+        if (waits_for_client(x)) { /* whose own deadline runs */
+            deadline_set(&uc->deadline, x->r->plan->core->timeout_response);
+            return;
+        }
         if (!exchange_try_elsewhere(x, RETRY_TIMEOUT, 504, "no response in time"))
             exchange_fail(x, 504, "no response in time");
         return;

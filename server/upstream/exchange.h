@@ -33,10 +33,11 @@ struct exchange {
     uint64_t attempt_us, head_us; /* at this server; its response head, 0: none yet */
     uint64_t body_taken;        /* content bytes of the request taken from the pipeline: they cannot be had again */
     bool chunked, body_done, reused, got_bytes, wrote_bytes, write_failed, counted;
-    bool asks_upgrade; /* its head does */
     int32_t sticks_to; /* the server that the client's cookie names; -1: none that holds */
     bool renews_cookie;
     bool on_trial;     /* this request tells whether the server is back */
+    str upgrade;       /* the protocol that its head asks for; empty: none */
+    str connection;    /* what the response's Connection says, while trailers may come */
     int failed_status;          /* of the last server tried */
     const char *failed_why;
 };

@@ -19,7 +19,7 @@ struct choice {
 /* RFC 9110 9.2.2: repeating these has the same effect as doing them once. */
 static bool is_idempotent(str method)
 {
-    static const str methods[] = { { "GET", 3 }, { "HEAD", 4 }, { "OPTIONS", 7 }, { "TRACE", 5 }, { "PUT", 3 },
+    static const str methods[] = { { "GET", 3 }, { "HEAD", 4 }, { "OPTIONS", 7 }, { "PUT", 3 },
                                    { "DELETE", 6 } };
 
     for (unsigned i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "upstream/exchange.h"
+#include "upstream/hop.h"
 
 enum { INTERIM_MOST = 16, RESPONSE_HEAD_MOST = 64 * 1024, RESPONSE_FIELDS_MOST = 500 };
 
@@ -76,15 +77,30 @@ static void take_framing(struct weir_req *r, const struct h1_response *head)
         r->rsp_body = BODY_NONE;
 }
 
+/* RFC 9110 7.8, 15.2.2: only to the protocol that was asked for, and behind a whole request: else what is left of it
+ * would be read as something else. */
+static const char *why_no_switch(const struct exchange *x, const struct h1_response *head)
+{
+    if (!x->upgrade.n)
+        return "upgrade that nobody asked for";
+    if (!str_equal_nocase(head->upgrade, x->upgrade))
+        return "upgrade to another protocol than was asked for";
+    return x->body_done ? NULL : "upgrade before the request was whole";
+}
+
 static void final_head(struct exchange *x, const struct h1_response *head, struct fields *fields)
 {
     struct upstream_conn *uc = x->uc;
     struct weir_req *r = x->r;
 
-    if (head->status == 101 && !x->asks_upgrade) {
-        exchange_fail(x, 502, "upgrade that nobody asked for");
-        return;
+    if (head->status == 101) {
+        const char *why = why_no_switch(x, head);
+        if (why) {
+            exchange_fail(x, 502, why);
+            return;
+        }
     }
+    x->connection = head->body == BODY_CHUNKED ? fields_join(fields, FIELD_CONNECTION, r->arena) : STR_NONE;
     fields_remove_hop_by_hop(fields);
     if (head->status == 101 && head->upgrade.n && !fields_append(fields, FIELD_UPGRADE, S("Upgrade"), head->upgrade)) {
         exchange_fail(x, 503, "no memory");
@@ -158,6 +174,7 @@ static bool take_head(struct exchange *x)
         return false;
     }
     fields_remove_hop_by_hop(&fields);
+    fields_remove_id(&fields, FIELD_CONTENT_LENGTH); /* RFC 9110 8.6: never in an interim response */
     request_origin_info(r, head.status, &fields);
     return x->uc == uc;
 }
@@ -203,8 +220,10 @@ static bool take_body(struct exchange *x)
         return false;
     }
     bool end = event == H1_BODY_END;
-    if (end)
+    if (end) {
+        hop_drop_named(&r->rsp_trailers, x->connection);
         exchange_complete(x, uc->keep);
+    }
     if (content.n || end)
         request_origin_body(r, &content, end, !uc->conn.can_read);
     return x->uc == uc;

@@ -3,17 +3,11 @@
 #include "base/log.h"
 #include "upstream/exchange.h"
 #include "upstream/forwarded.h"
+#include "upstream/hop.h"
 
 enum { OUT_MOST = 256 * 1024, HEAD_EXTRA = 64 };
 
 /* -- the head ------------------------------------------------------------------------------------------------------ */
-
-/* Upgrades that pass: not those that change how HTTP itself is spoken on the connection. */
-static bool upgrade_may_pass(str upgrade)
-{
-    return upgrade.n && !str_equal_nocase(upgrade, S("h2c")) && !str_has_prefix_nocase(upgrade, S("TLS/")) &&
-           !str_has_prefix_nocase(upgrade, S("HTTP/")) && str_find(upgrade, ',') == upgrade.n;
-}
 
 /* "a:" was read as "a". */
 static bool is_host_as_received(str field, str host)
@@ -36,7 +30,7 @@ static str host_for(const struct exchange *x)
 
 static bool add_connection(struct weir_req *r, struct fields *fields, bool wants_trailers)
 {
-    if (upgrade_may_pass(r->upgrade))
+    if (r->upgrade.n)
         return fields_append(fields, FIELD_CONNECTION, S("Connection"), S("Upgrade")) &&
                fields_append(fields, FIELD_UPGRADE, S("Upgrade"), r->upgrade);
     if (wants_trailers)
@@ -79,8 +73,10 @@ static bool make_fields(struct exchange *x)
     fields_remove_hop_by_hop(fields);
     if (!r->expects_continue)
         fields_remove_id(fields, FIELD_EXPECT);
+    hop_drop_aliases(fields);
     forwarded_drop_untrusted(r, fields);
-    if (!fields_set_id(fields, FIELD_HOST, host_for(x)) || !forwarded_set(r, fields))
+    if (!fields_set_id(fields, FIELD_HOST, host_for(x)) || !forwarded_set(r, fields) ||
+        !hop_count_down(r, fields) || !hop_add_via(r, fields))
         return false;
     return add_connection(r, fields, wants_trailers) && add_framing(x, fields);
 }
@@ -94,7 +90,7 @@ bool exchange_put_head(struct exchange *x)
         return false;
     if (!request_run_up_head(r))
         return false;
-    x->asks_upgrade = fields_find_id(&r->up_fields, FIELD_UPGRADE) != NULL;
+    x->upgrade = fields_get(&r->up_fields, FIELD_UPGRADE);
     str path = r->proxy_path.n ? r->proxy_path : r->uri.path;
     size_t size = HEAD_EXTRA + r->method.n + path.n + r->uri.query.n + h1_fields_size(&r->up_fields);
     struct block *block = block_create(size <= BLOCK_SMALL ? BLOCK_SMALL : (uint32_t)size);
@@ -134,6 +130,7 @@ static bool put_end(struct exchange *x)
     x->body_done = true;
     if (!x->chunked || x->phase == EXCHANGE_RAW)
         return true;
+    hop_drop_named(&r->trailers, fields_join(&r->fields, FIELD_CONNECTION, r->arena));
     if (r->trailers.count == 0)
         return chain_append_static(&x->uc->out, "0\r\n\r\n", 5);
     size_t size = HEAD_EXTRA + h1_fields_size(&r->trailers);

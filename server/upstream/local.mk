@@ -9,6 +9,7 @@ server_libweir_a_SOURCES += \
 	server/upstream/forwarded.c server/upstream/forwarded.h \
 	server/upstream/hash.c \
 	server/upstream/health_check.c server/upstream/health_check.h \
+	server/upstream/hop.c server/upstream/hop.h \
 	server/upstream/least_conn.c \
 	server/upstream/pool.c server/upstream/pool.h \
 	server/upstream/proxy.c \

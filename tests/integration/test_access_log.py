@@ -107,10 +107,10 @@ def test_each_request_has_exactly_one_line(weir, origin):
     connection.close()
     assert client.is_closed()
     client = one.connect()
-    client.request("GET", "/tunnel", "Connection: Upgrade", "Upgrade: x")
+    client.request("GET", "/tunnel", "Connection: Upgrade", "Upgrade: websocket")
     connection = origin.take()
     connection.request()
-    connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+    connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
     assert client.head().status == 101
     client.close()
     assert connection.is_closed()

@@ -194,10 +194,10 @@ def test_tunnels_that_end_on_either_side(rested):
     for how in ("close", "reset"):
         for side in ("client", "origin"):
             client = rested.connect()
-            client.request("GET", "/", "Connection: Upgrade", "Upgrade: x")
+            client.request("GET", "/", "Connection: Upgrade", "Upgrade: websocket")
             connection = rested.origin.take()
             connection.request()
-            connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhi")
+            connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi")
             assert client.head().status == 101 and client.exactly(2) == b"hi"
             first, second = (client, connection) if side == "client" else (connection, client)
             getattr(first, how)()

@@ -47,7 +47,7 @@ def test_post_with_an_empty_body_keeps_its_length(stage):
     assert request.get("Content-Length") == "0"
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "X-OWN"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "X-OWN"])
 def test_any_method_passes(stage, method):
     """RFC 9110 9.1: methods are the origin's business."""
     request, response = stage.exchange(stage.client(), f"{method} /m HTTP/1.1\r\nHost: a\r\n\r\n".encode(), OK)
@@ -278,12 +278,13 @@ def test_a_client_that_does_not_wait_for_100(stage):
     assert client.body(response).status == 200
 
 
-def test_100_that_nobody_asked_for_is_dropped(stage):
-    """RFC 9110 15.2: interim answers in front of the final one do not confuse the exchange."""
+def test_100_that_nobody_asked_for_passes(stage):
+    """RFC 9110 15.2: interim answers that the proxy did not cause are the client's; this one it may pass over."""
     client = stage.client()
     _, response = stage.exchange(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
                                  b"HTTP/1.1 100 Continue\r\n\r\n" + OK)
-    assert response.status == 200 and response.text == "ok"
+    assert response.status == 100
+    assert client.response().text == "ok"
 
 
 def test_103_early_hints_pass(stage):
@@ -380,10 +381,10 @@ def test_hop_by_hop_fields_of_a_request_end_here(stage):
 
 def test_end_to_end_fields_cannot_be_named_away(stage):
     """RFC 9110 7.6.1: Connection must not name fields meant for all recipients."""
-    request, _ = stage.exchange(
-        stage.client(), b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Cookie, X-Forwarded-For, Host\r\n"
-        b"Cookie: a=b\r\n\r\n", OK)
-    assert request.get("Cookie") == "a=b" and request.has("X-Forwarded-For") and request.get("Host") == "a"
+    client = stage.client()
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Cookie\r\nCookie: a=b\r\n\r\n")
+    assert client.response().status == 400
+    assert client.is_closed() and stage.origin.is_quiet()
 
 
 def test_hop_by_hop_fields_of_an_answer_end_here(stage):

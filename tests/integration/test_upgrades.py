@@ -9,8 +9,8 @@ import pytest
 from lib.program import start_websockify
 from lib.websocket import EchoServer, WebSocket
 
-ASK = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo/1\r\n\r\n"
-SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo/1\r\n\r\n"
+ASK = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
 def opened(stage):
@@ -19,10 +19,10 @@ def opened(stage):
     client.send(ASK)
     connection = stage.origin.take()
     request = connection.request()
-    assert request.get("Connection").lower() == "upgrade" and request.get("Upgrade") == "echo/1"
+    assert request.get("Connection").lower() == "upgrade" and request.get("Upgrade") == "websocket"
     connection.send(SWITCH)
     response = client.head()
-    assert response.status == 101 and response.get("Upgrade") == "echo/1"
+    assert response.status == 101 and response.get("Upgrade") == "websocket"
     assert response.get("Connection").lower() == "upgrade"
     return client, connection
 
@@ -92,7 +92,7 @@ def test_upgrades_of_http_itself_do_not_pass(stage, upgrade):
 
 def test_upgrade_without_connection_does_not_pass(stage):
     """RFC 9110 7.8: Upgrade counts only when Connection names it."""
-    request, _ = stage.exchange(stage.client(), b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\n\r\n",
+    request, _ = stage.exchange(stage.client(), b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
                                 b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     assert not request.has("Upgrade")
 

@@ -153,7 +153,7 @@ static void holds_little(void **state)
 
 static void passes_no_other_http(void **state)
 {
-    static const char *const others[] = { "h2c", "HTTP/2.0", "TLS/1.2", "h2c, websocket" };
+    static const char *const others[] = { "h2c", "HTTP/2.0", "TLS/1.2", "h2c, HTTP/3", "made-up" };
     char request[256];
 
     (void)state;

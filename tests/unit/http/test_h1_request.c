@@ -192,6 +192,11 @@ static const struct row {
     { TEXT("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n" END), 0, "GET / 1.0 - none keep Connection=Keep-Alive" },
     { TEXT("GET / HTTP/1.0\r\nConnection: close, keep-alive\r\n" END), 0,
       "GET / 1.0 - none close Connection=close, keep-alive" },
+    { TEXT(GET "Connection: TE, keep-alive, Transfer-Encoding, x\r\n" END), 0,
+      "GET / 1.1 a none keep Connection=TE, keep-alive, Transfer-Encoding, x" },
+    { TEXT(GET "Connection: close, Host\r\n" END), 400, NULL }, /* RFC 9110 7.6.1: meant for all recipients */
+    { TEXT(GET "Connection: x\r\nConnection: content-length\r\n" END), 400, NULL },
+    { TEXT(GET "Connection: X-Forwarded-For\r\n" END), 400, NULL },
     /* -- Expect (RFC 9110 10.1.1) -- */
     { TEXT(POST "Content-Length: 1\r\nExpect: 100-Continue\r\n" END), 0,
       "POST / 1.1 a length=1 keep continue Content-Length=1 Expect=100-Continue" },

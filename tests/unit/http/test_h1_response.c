@@ -101,7 +101,10 @@ static const struct row {
     /* they may not say so (RFC 9110 8.6, RFC 9112 6.1): bytes of a body would pass for the next response */
     { TEXT("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n" END), "204 No Content 1.1 none has=5 close", false },
     { TEXT("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n" END), "204 No Content 1.1 none close", false },
-    { TEXT("HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n" END), "103 Early Hints 1.1 none has=5 close", false },
+    { TEXT("HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n" END), NULL, false },
+    { TEXT("HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n" END), "103 Early Hints 1.1 none has=0 keep", false },
+    { TEXT("HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n" END), NULL, false },
+    { TEXT("HTTP/1.1 101 X\r\nContent-Length: 5\r\nConnection: upgrade\r\nUpgrade: x\r\n" END), NULL, false },
     /* -- 101 (RFC 9110 7.8) -- */
     { TEXT("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" END),
       "101 Switching Protocols 1.1 none keep upgrade=websocket", false },
