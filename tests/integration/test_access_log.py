@@ -8,7 +8,8 @@ import threading
 
 from lib.patience import eventually
 
-COMBINED = re.compile(r'^(\S+) - (\S+) \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+|-) "([^"]*)" "([^"]*)"$')
+COMBINED = re.compile(r'^(\S+) - (\S+) \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] '
+                      r'"([^"]*)" (\d{3}) (\d+|-) "([^"]*)" "([^"]*)"$')
 
 
 def lines_of(weir, name, count):
@@ -58,8 +59,8 @@ def test_json(weir, origin):
 
 
 def test_template(weir):
-    one = weir('access_log access.log "$method|$uri|$status|$http_x_a|$upstream_status"; site a.test { respond 200 a; }',
-               modules=["access-log"])
+    one = weir('access_log access.log "$method|$uri|$status|$http_x_a|$upstream_status";'
+               ' site a.test { respond 200 a; }', modules=["access-log"])
     one.get("/t", "X-A: v\tw")
     assert lines_of(one, "access.log", 1)[0] in ("GET|/t|200|v\\x09w|-", "GET|/t|200|v\\x09w|")
 
@@ -71,7 +72,7 @@ def test_lines_cannot_be_forged(weir):
     client.send(b'GET /%0a%22 HTTP/1.1\r\nHost: a\r\nUser-Agent: a" 200 5 "x\\ \xc3\xa9\r\n\r\n')
     assert client.response().status == 200
     line = COMBINED.match(lines_of(one, "access.log", 1)[0])
-    assert line.group(8) == 'a\\x22 200 5 \\x22x\\x5C \\xC3\\xA9' or line.group(8).lower() == 'a\\x22 200 5 \\x22x\\x5c \\xc3\\xa9'
+    assert line.group(8).lower() == 'a\\x22 200 5 \\x22x\\x5c \\xc3\\xa9'
     assert line.group(5) == "200"
 
 
@@ -91,7 +92,8 @@ def test_what_weir_refuses_is_logged(weir):
 
 def test_each_request_has_exactly_one_line(weir, origin):
     """A client that leaves, an origin that breaks off, a tunnel: all are written, once."""
-    one = weir(f'workers 1; access_log access.log "$uri $status"; site _ {{ proxy {origin.url}; }}', modules=["access-log"])
+    one = weir(f'workers 1; access_log access.log "$uri $status"; site _ {{ proxy {origin.url}; }}',
+               modules=["access-log"])
     client = one.connect()
     client.request("GET", "/left")
     connection = origin.take()

@@ -58,7 +58,7 @@ def test_respond_to_head(answers):
 
 
 def test_respond_reads_the_request_body_away(answers):
-    """The connection is usable behind a body that nobody wanted; one that is too large to read away ends it, as told."""
+    """The connection is usable behind a body that nobody wanted; one too large to read away ends it, as told."""
     client = answers.connect()
     for body in (b"x" * 10, b"x" * 10000):
         assert client.request("POST", "/plain", body=body).response().status == 200

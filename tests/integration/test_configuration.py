@@ -121,7 +121,9 @@ access_log {folder}/access.log combined rotate=10m keep=3;
 gzip on; gzip_types text/html application/*+json;
 error_page 502 503 {folder}/down.html;
 response_header set X-A "with \\"quotes\\" and \\\\ and $host";
-upstream u {{ server 127.0.0.1:81 weight=2; server unix:/tmp/x.sock backup; balance round_robin; keepalive 8 timeout=5s; }}
+upstream u {{
+    server 127.0.0.1:81 weight=2; server unix:/tmp/x.sock backup; balance round_robin; keepalive 8 timeout=5s;
+}}
 site a.test *.a.test {{
     listen 127.0.0.1:8081;
     allow 127.0.0.0/8; deny all;
@@ -181,14 +183,17 @@ def test_the_pipeline_is_shown_in_time_order(folder):
 
 def test_load_order_is_not_pipeline_order(folder):
     first = pipeline(folder).stdout
-    (folder / "weir.conf").write_text(f"module access; module headers; module gzip; modules_dir {MODULES}; state_dir .;")
+    (folder / "weir.conf").write_text(f"module access; module headers; module gzip; modules_dir {MODULES};"
+                                      " state_dir .;")
     assert run_weir("pipeline", "-c", folder / "weir.conf").stdout == first
 
 
 def test_the_operator_may_reorder_a_stage(folder):
-    before = re.findall(r"^ +\d+ +(\w+)", pipeline(folder).stdout.partition("SERVE")[2].partition("BALANCE")[0], re.MULTILINE)
-    after = re.findall(r"^ +\d+ +(\w+)", pipeline(folder, order="pipeline SERVE respond health;").stdout
-                       .partition("SERVE")[2].partition("BALANCE")[0], re.MULTILINE)
+    def serving_order(**how):
+        said = pipeline(folder, **how).stdout.partition("SERVE")[2].partition("BALANCE")[0]
+        return re.findall(r"^ +\d+ +(\w+)", said, re.MULTILINE)
+
+    before, after = serving_order(), serving_order(order="pipeline SERVE respond health;")
     assert before.index("health") < before.index("respond") and after[:2] == ["respond", "health"]
     assert sorted(before) == sorted(after)
 

@@ -15,8 +15,8 @@ from lib.patience import eventually
 
 REPLIES = {
     "length": (b"HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
-    "chunked": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n6\r\n world\r\n0\r\nX-T: u\r\n\r\n",
-                b"hello world"),
+    "chunked": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"5;x=\"y\"\r\nhello\r\n6\r\n world\r\n0\r\nX-T: u\r\n\r\n", b"hello world"),
     "interim": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok"),
     "no body": (b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n", b""),
 }
@@ -42,7 +42,7 @@ class Reader(threading.Thread):
 
 @pytest.mark.parametrize("kind", REPLIES)
 def test_answers_split_at_every_byte(stage, kind):
-    """Where the origin's segments end means nothing: each first piece is seen alone, as weir serves others in between."""
+    """Where the origin's segments end means nothing: each first piece is seen alone, as weir serves others between."""
     reply, body = REPLIES[kind]
     client, other = stage.client(), stage.client()
     for at in range(1, len(reply)):
@@ -114,7 +114,8 @@ def rested(abused):
     eventually(lambda: abused.fds() <= abused.fds_at_rest, "all descriptors are given back")
 
 
-REQUEST = b"PUT /x HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+REQUEST = (b"PUT /x HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+           b"5\r\nhello\r\n0\r\n\r\n")
 REPLY = (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
          b"800\r\n" + b"x" * 2048 + b"\r\n800\r\n" + b"y" * 2048 + b"\r\n0\r\n\r\n")
 

@@ -23,8 +23,8 @@ def answer(request):
         body = b""
     elif request.has("X-Chunked"):
         lines.append("Transfer-Encoding: chunked")
-        body = b"".join(b"%x\r\n%s\r\n" % (len(body[at:at + 100]), body[at:at + 100]) for at in range(0, len(body), 100))
-        body += b"0\r\n\r\n"
+        pieces = [body[at:at + 100] for at in range(0, len(body), 100)]
+        body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
     else:
         lines.append(f"Content-Length: {len(body)}")
     return "".join(line + "\r\n" for line in lines).encode() + b"\r\n" + (b"" if request.method == "HEAD" else body)

@@ -99,10 +99,12 @@ def guarded():
 
 @pytest.mark.parametrize("host, target, client, status", [
     ("open.test", "/", "192.0.2.1", 200), ("open.test", "/", "192.0.2.66", 403),
-    ("inner.test", "/", "10.2.3.4", 200), ("inner.test", "/", "2001:db8::5", 200), ("inner.test", "/", "192.0.2.1", 403),
+    ("inner.test", "/", "10.2.3.4", 200), ("inner.test", "/", "2001:db8::5", 200),
+    ("inner.test", "/", "192.0.2.1", 403),
     ("inner.test", "/", "::ffff:10.2.3.4", 200),
     ("inner.test", "/public/", "192.0.2.1", 200), ("inner.test", "/public/", "192.0.2.66", 200),
-    ("inner.test", "/one/", "10.1.1.1", 403), ("inner.test", "/one/", "10.1.1.2", 200), ("inner.test", "/one/", "11.0.0.1", 403),
+    ("inner.test", "/one/", "10.1.1.1", 403), ("inner.test", "/one/", "10.1.1.2", 200),
+    ("inner.test", "/one/", "11.0.0.1", 403),
     ("inner.test", "/fresh/", "192.0.2.66", 200),
 ])
 def test_who_may_ask(guarded, host, target, client, status):
@@ -126,7 +128,8 @@ def test_the_origin_hears_nothing_of_the_refused(weir, answering):
 
 
 def test_the_line_that_decided_is_logged(weir):
-    one = weir('deny 127.0.0.0/8; access_log access.json json; site _ { respond 200 a; }', modules=["access", "access-log"])
+    one = weir('deny 127.0.0.0/8; access_log access.json json; site _ { respond 200 a; }',
+               modules=["access", "access-log"])
     assert one.get().status == 403
     one.terminate()
     assert one.wait() == 0

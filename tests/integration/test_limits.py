@@ -53,7 +53,8 @@ def test_max_body_chunked(limited, size, status):
     """The same limit where the length is not told beforehand; the origin gets no whole request."""
     limited.origin.forget()
     client = limited.connect()
-    client.send(CHUNKED, b"200\r\n" + b"x" * 512 + b"\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (size - 512, b"x" * (size - 512)))
+    rest = size - 512
+    client.send(CHUNKED, b"200\r\n" + b"x" * 512 + b"\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (rest, b"x" * rest))
     assert client.response().status == status
     assert len(limited.origin.requests) == (1 if status == 200 else 0)
 

@@ -215,7 +215,8 @@ def test_socket_activation():
     try:
         script = (f"import os, sys; os.dup2({listener.fileno()}, 3); os.environ.update(LISTEN_FDS='1', "
                   "LISTEN_PID=str(os.getpid())); os.execv(sys.argv[1], sys.argv[1:])")
-        one.start([sys.executable, "-c", script, WEIR_BIN, "run", "-c", str(one.config)], pass_fds=[listener.fileno(), 3])
+        one.start([sys.executable, "-c", script, WEIR_BIN, "run", "-c", str(one.config)],
+                  pass_fds=[listener.fileno(), 3])
         assert early.response().text == "activated"
         for _ in range(10):
             assert one.get(port=port).text == "activated"
@@ -266,8 +267,8 @@ def test_privileges_are_dropped(weir):
 def test_what_needs_privilege_still_works_behind_the_drop(weir, certificates):
     """Keys that only root may read, logs in folders that only root may write."""
     os.chmod(certificates.path("a.key"), 0o600)
-    one = weir(f"user nobody; access_log access.log; tls_certificate {certificates['a']}; site a.test {{ respond 200 ok; }}",
-               modules=["tls", "access-log"])
+    one = weir(f"user nobody; access_log access.log; tls_certificate {certificates['a']};"
+               " site a.test { respond 200 ok; }", modules=["tls", "access-log"])
     assert one.connect_tls(certificates.client()).get().text == "ok"
     os.rename(one.folder / "access.log", one.folder / "access.old")
     one.process.send_signal(signal.SIGUSR1)

@@ -11,14 +11,16 @@ def test_get_arrives_and_its_answer_comes_back(stage):
     client = stage.client()
     request, response = stage.exchange(
         client, b"GET /a/b?c=d&e HTTP/1.1\r\nHost: A.test:8080\r\nX-One: 1\r\nAccept: */*\r\n\r\n",
-        b"HTTP/1.1 203 Quite Fine\r\nX-B: 1\r\nX-A: 2\r\nContent-Type: text/plain\r\nX-B: 3\r\nContent-Length: 5\r\n\r\nhello")
+        b"HTTP/1.1 203 Quite Fine\r\nX-B: 1\r\nX-A: 2\r\nContent-Type: text/plain\r\nX-B: 3\r\n"
+        b"Content-Length: 5\r\n\r\nhello")
 
     assert (request.method, request.target, request.version) == ("GET", "/a/b?c=d&e", "HTTP/1.1")
     assert request.get("Host") == "A.test:8080"
     assert request.get("X-One") == "1" and request.get("Accept") == "*/*"
     assert request.framing == "none"
     assert (response.status, response.reason, response.text) == (203, "Quite Fine", "hello")
-    assert [field for field in response.fields if field[0].startswith("X-")] == [("X-B", "1"), ("X-A", "2"), ("X-B", "3")]
+    own = [field for field in response.fields if field[0].startswith("X-")]
+    assert own == [("X-B", "1"), ("X-A", "2"), ("X-B", "3")]
     assert response.framing == "length" and response.get("Content-Type") == "text/plain"
 
 
@@ -36,7 +38,8 @@ def test_head_has_fields_and_no_body(stage):
 def test_post_with_a_length(stage):
     """RFC 9112 6.2."""
     request, response = stage.exchange(
-        stage.client(), b"POST /form HTTP/1.1\r\nHost: a\r\nContent-Type: text/x\r\nContent-Length: 11\r\n\r\nhello world", OK)
+        stage.client(), b"POST /form HTTP/1.1\r\nHost: a\r\nContent-Type: text/x\r\nContent-Length: 11\r\n\r\n"
+        b"hello world", OK)
     assert (request.method, request.framing, request.body) == ("POST", "length", b"hello world")
     assert request.get("Content-Type") == "text/x" and response.status == 200
 
@@ -168,7 +171,7 @@ def test_trailers_that_could_be_fields_are_dropped(stage, field):
     assert request.trailers == [("X-Sum", "1")]
 
 
-# -- HTTP/1.0, and bodies that end with the connection ------------------------------------------------------------------
+# -- HTTP/1.0, and bodies that end with the connection -----------------------------------------------------------------
 
 
 def test_http10_client(stage):
@@ -371,9 +374,9 @@ def test_targets_are_forwarded_in_normal_form(stage, sent, seen):
 def test_hop_by_hop_fields_of_a_request_end_here(stage):
     """RFC 9110 7.6.1: Connection, what it names, and the fields of old that were never named."""
     request, _ = stage.exchange(
-        stage.client(), b"GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Hop, keep-alive\r\nConnection: x-other\r\nX-Hop: 1\r\n"
-        b"X-Other: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: h2c\r\n"
-        b"HTTP2-Settings: AAMAAABk\r\nX-Stays: 1\r\n\r\n", OK)
+        stage.client(), b"GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Hop, keep-alive\r\nConnection: x-other\r\n"
+        b"X-Hop: 1\r\nX-Other: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nX-Stays: 1\r\n\r\n", OK)
     for gone in ("x-hop", "x-other", "keep-alive", "proxy-connection", "te", "upgrade", "http2-settings"):
         assert gone not in request.names()
     assert request.get("X-Stays") == "1"

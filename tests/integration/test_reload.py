@@ -96,7 +96,8 @@ def test_a_request_in_progress_ends_as_it_began(weir, origin):
 
 
 def test_upstream_connections_outlive_a_reload(weir, origin):
-    text = f"workers 1; upstream u {{ server 127.0.0.1:{origin.port}; }} site a.test {{ proxy u; }} site _ {{ respond %d; }}"
+    text = (f"workers 1; upstream u {{ server 127.0.0.1:{origin.port}; }} site a.test {{ proxy u; }}"
+            " site _ { respond %d; }")
     one = weir(text % 200)
     client = one.connect()
     for status in (200, 201, 202):

@@ -134,7 +134,8 @@ def test_a_module_that_was_replaced_on_disk_needs_a_restart(hello, installed):
     one = Weir(text % "old")
     try:
         one.start()
-        (hello / "hello.c").write_text((hello / "hello.c").read_text().replace('.version = "0.1.0"', '.version = "0.2.0"'))
+        source = (hello / "hello.c").read_text()
+        (hello / "hello.c").write_text(source.replace('.version = "0.1.0"', '.version = "0.2.0"'))
         shutil.copy(hello / "hello.so", hello / "kept.so")
         (hello / "hello.so").unlink()
         assert build(installed, hello).returncode == 0

@@ -198,8 +198,8 @@ def test_an_answer_shorter_than_its_length_is_seen_so(stage):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_client_that_leaves_ends_the_origins_work(stage, how):
-    """The origin's connection is given up when nobody waits for its answer: at once after a reset; after a mere end of the
-    client's own side, which may be half of a close, when the answer cannot be delivered."""
+    """The origin's connection is given up when nobody waits for its answer: at once after a reset; after a mere end of
+    the client's own side, which may be half of a close, when the answer cannot be delivered."""
     client = stage.client()
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     connection = stage.origin.take()

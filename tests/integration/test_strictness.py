@@ -180,8 +180,9 @@ def test_an_empty_line_in_front_is_ignored(world):
 
 @pytest.mark.parametrize("sent", [
     head(host=b"hOST:a"), head(b"X-A:"), head(b"X-A: \t a \t "), head(first=b"GET /?a=b?c=/d HTTP/1.1"),
-    head(first=b"GET /a:b;c=d,e@f!$&'()*+ HTTP/1.1"), head(first=b"GET / HTTP/1.9"), head(b"Connection: , ,keep-alive,"),
-    head(host=b"Host: [::1]:80"), head(host=b"Host: 127.0.0.1:8080"), head(host=b"Host: A.Test."), head(*[b"A: b"] * 99),
+    head(first=b"GET /a:b;c=d,e@f!$&'()*+ HTTP/1.1"), head(first=b"GET / HTTP/1.9"),
+    head(b"Connection: , ,keep-alive,"), head(host=b"Host: [::1]:80"), head(host=b"Host: 127.0.0.1:8080"),
+    head(host=b"Host: A.Test."), head(*[b"A: b"] * 99),
     post(b"transfer-encoding: Chunked", body=b"0\r\n\r\n"), post(b"Content-Length: 000", body=b""),
     post(CHUNKED, body=b"003;a=\"b\\\"c\";d\r\nabc\r\n0;x\r\nX-T: u\r\n\r\n"), head(b"Cookie: " + b"a" * 8000),
     head(b"Content-Length: 0"), post(b"Expect: 100-CONTINUE", b"Content-Length: 0"),
@@ -250,8 +251,8 @@ def test_lingering_has_an_end(world):
 SPLIT = {
     "GET": (head(b"X-A: b", first=b"GET /split?x HTTP/1.1"), b""),
     "length": (head(b"Content-Length: 10", first=b"PUT /split HTTP/1.1") + b"0123456789", b"0123456789"),
-    "chunked": (head(CHUNKED, first=b"PUT /split HTTP/1.1") + b"5;a=\"b\"\r\nhello\r\n0A\r\n0123456789\r\n0\r\nX-T: u\r\n\r\n",
-                b"hello0123456789"),
+    "chunked": (head(CHUNKED, first=b"PUT /split HTTP/1.1")
+                + b"5;a=\"b\"\r\nhello\r\n0A\r\n0123456789\r\n0\r\nX-T: u\r\n\r\n", b"hello0123456789"),
     "empty line": (b"\r\n" + head(first=b"HEAD /split HTTP/1.1"), b""),
 }
 

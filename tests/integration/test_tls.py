@@ -22,7 +22,8 @@ NAMES = ["site", "protocol", "cipher", "name", "verify", "subject", "issuer", "s
 @pytest.fixture(scope="module")
 def secure(certificates):
     text = f"""
-        site a.test {{ tls_certificate {certificates['a']}; tls_certificate {certificates['a-rsa']}; respond 200 {SHOW}; }}
+        site a.test {{ tls_certificate {certificates['a']}; tls_certificate {certificates['a-rsa']};
+                       respond 200 {SHOW}; }}
         site b.test *.b.test {{ tls_certificate {certificates['b']}; respond 200 {SHOW}; }}
         site new.b.test {{ tls_certificate {certificates['b']}; tls_protocols 1.3; respond 200 {SHOW}; }}
         site old.b.test {{ tls_certificate {certificates['b']}; tls_protocols 1.2;
@@ -121,7 +122,8 @@ def test_older_versions_are_refused(secure, certificates):
 
 
 @pytest.mark.parametrize("name, version, works", [
-    ("new.b.test", TLS12, False), ("new.b.test", TLS13, True), ("old.b.test", TLS12, True), ("old.b.test", TLS13, False)])
+    ("new.b.test", TLS12, False), ("new.b.test", TLS13, True), ("old.b.test", TLS12, True),
+    ("old.b.test", TLS13, False)])
 def test_versions_of_a_site(secure, certificates, name, version, works):
     context = certificates.client(versions=(version, version))
     if works:
@@ -148,9 +150,10 @@ def test_alpn(secure, certificates):
 def test_sessions_are_resumed(secure, certificates, folder, version):
     """RFC 8446 2.2, RFC 5077: by openssl, which keeps the session in a file."""
     def connect(*args):
-        return openssl("s_client", "-connect", f"127.0.0.1:{secure.https_port}", "-servername", "a.test", version,
+        done = openssl("s_client", "-connect", f"127.0.0.1:{secure.https_port}", "-servername", "a.test", version,
                        "-CAfile", certificates.path("ca.crt"), "-ign_eof", *args,
-                       stdin=b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").stdout.decode(errors="replace")
+                       stdin=b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+        return done.stdout.decode(errors="replace")
 
     first = connect("-sess_out", folder / "session")
     assert "\nNew, TLSv1" in first and first.rstrip().count("|0") >= 1
@@ -191,8 +194,9 @@ def test_no_tickets_where_they_are_off(secure, certificates):
 def test_a_verified_client(secure, certificates):
     """What weir knows of the certificate, for headers and logs (names as in RFC 2253)."""
     seen = ask(secure, certificates.client(certificate="alice"), "private.b.test")
-    serial = openssl("x509", "-in", certificates.path("alice.crt"), "-noout", "-serial").stdout.decode()
-    fingerprint = openssl("x509", "-in", certificates.path("alice.crt"), "-noout", "-fingerprint", "-sha256").stdout.decode()
+    about = ["x509", "-in", certificates.path("alice.crt"), "-noout"]
+    serial = openssl(*about, "-serial").stdout.decode()
+    fingerprint = openssl(*about, "-fingerprint", "-sha256").stdout.decode()
     assert seen["verify"] == "SUCCESS"
     assert seen["subject"] == "CN=alice,O=Weir tests" and seen["issuer"] == "CN=ca,O=Weir tests"
     assert seen["serial"].lower() == serial.strip().partition("=")[2].lower()
@@ -219,8 +223,8 @@ def test_optional_client_certificates(secure, certificates, certificate, verify)
 def test_the_subject_reaches_the_origin_and_no_client_forges_it(weir, certificates, answering):
     origin = answering()
     one = weir(f"""site a.test {{ tls_certificate {certificates['a']}; tls_client_ca {certificates.path('ca.crt')};
-                   tls_verify_client optional; request_header set X-Client "$tls_client_subject"; proxy {origin.url}; }}""",
-               modules=["tls", "headers"])
+                   tls_verify_client optional; request_header set X-Client "$tls_client_subject";
+                   proxy {origin.url}; }}""", modules=["tls", "headers"])
     one.connect_tls(certificates.client(certificate="alice")).get("/", "X-Client: CN=root")
     one.connect_tls(certificates.client()).get("/", "X-Client: CN=root")
     assert [request.get("X-Client") for request in origin.requests] == ["CN=alice,O=Weir tests", ""]
@@ -266,7 +270,8 @@ def test_the_local_ca_is_kept(weir, certificates, folder):
 
 
 def test_large_bodies_both_ways(weir, certificates, answering):
-    origin = answering(lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(request.body) + request.body)
+    origin = answering(lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+                       % (len(request.body), request.body))
     one = weir(f"site a.test {{ tls_certificate {certificates['a']}; proxy {origin.url}; }}", modules=["tls"])
     content = bytes(range(256)) * 16384
     for version in (TLS12, TLS13):
@@ -302,7 +307,8 @@ def tls_origins(certificates):
 
 
 def upstream(name, origin, *lines):
-    return f"upstream {name} {{ server 127.0.0.1:{origin.port}; tls on; {' '.join(lines)} }} site {name} {{ proxy {name}; }}\n"
+    return (f"upstream {name} {{ server 127.0.0.1:{origin.port}; tls on; {' '.join(lines)} }}"
+            f" site {name} {{ proxy {name}; }}\n")
 
 
 def test_origins_are_verified(weir, certificates, tls_origins):
@@ -325,7 +331,8 @@ def test_origins_are_verified(weir, certificates, tls_origins):
 def test_proxy_to_an_https_url(weir, certificates, tls_origins):
     """`proxy https://` verifies against the system's CAs; here SSL_CERT_FILE names what the system trusts."""
     origin = tls_origins["origin"]
-    text = f"site a.test {{ proxy https://localhost:{origin.port}; }} site b.test {{ proxy https://127.0.0.1:{origin.port}/x/; }}"
+    text = (f"site a.test {{ proxy https://localhost:{origin.port}; }}"
+            f" site b.test {{ proxy https://127.0.0.1:{origin.port}/x/; }}")
     one = weir(text, modules=["tls"], env={"SSL_CERT_FILE": certificates.path("ca.crt")})
     client = one.connect()
     assert [client.get(host=host).status for host in ("a.test", "b.test", "a.test")] == [200] * 3
@@ -371,8 +378,12 @@ def test_streaming_through_tls_on_both_sides(weir, certificates):
 
 
 def test_a_key_of_another_certificate_is_an_error(certificates, folder):
-    (folder / "weir.conf").write_text(f"modules_dir {MODULES}; state_dir .; module tls;\nsite a.test {{\n    tls_certificate "
-                                      f"{certificates.path('a.crt')} {certificates.path('b.key')};\n    respond 200 ok;\n}}\n")
+    (folder / "weir.conf").write_text(f"""modules_dir {MODULES}; state_dir .; module tls;
+site a.test {{
+    tls_certificate {certificates.path('a.crt')} {certificates.path('b.key')};
+    respond 200 ok;
+}}
+""")
     done = run_weir("check", "-c", folder / "weir.conf")
     assert done.returncode == 1 and re.search(r"weir\.conf:3:\d+: error: ", done.stderr + done.stdout)
 

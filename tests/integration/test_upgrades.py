@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Upgrade (RFC 9110 7.8): behind a 101 weir only carries bytes. With bare sockets, python's websockets and websockify."""
+"""Upgrade (RFC 9110 7.8): behind a 101 weir only carries bytes. Bare sockets, python's websockets, and websockify."""
 
 import socket
 import threading

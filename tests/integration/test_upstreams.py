@@ -94,7 +94,7 @@ def test_the_next_server_is_asked_when_one_is_dead(weir, answering):
     eventually(lambda: client.get().status == 200 and backup.requests, "the backup serves")
 
 
-# -- pools --------------------------------------------------------------------------------------------------------------
+# -- pools -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
@@ -304,8 +304,9 @@ def test_malformed_answers_are_502(stage, name):
     assert stage.exchange(client, GET, OK)[1].text == "ok"
 
 
-@pytest.mark.parametrize("chunks", [b"xyz\r\n", b"5\nhello\r\n", b"5\r\nhelloo\r\n", b"-1\r\n", b"11111111111111111\r\n",
-                                    b" 5\r\nhello\r\n", b"5 \r\nhello\r\n", b"0x5\r\nhello\r\n", b"\r\n",
+@pytest.mark.parametrize("chunks", [b"xyz\r\n", b"5\nhello\r\n", b"5\r\nhelloo\r\n", b"-1\r\n",
+                                    b"11111111111111111\r\n", b" 5\r\nhello\r\n", b"5 \r\nhello\r\n",
+                                    b"0x5\r\nhello\r\n", b"\r\n",
                                     b"0\r\nbad trailer\r\n\r\n", b"5;a=\"\r\n\"\r\nhello\r\n"])
 def test_malformed_chunks_break_the_answer_off(stage, chunks):
     """RFC 9112 7.1, 8: never completed with a last chunk."""

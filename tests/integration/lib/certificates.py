@@ -36,8 +36,9 @@ class Certificates:
 
     def authority(self, name):
         self.key(name)
-        make("req", "-x509", "-new", "-key", self.path(f"{name}.key"), "-subj", f"/O=Weir tests/CN={name}", "-days", "30",
-             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        make("req", "-x509", "-new", "-key", self.path(f"{name}.key"), "-subj", f"/O=Weir tests/CN={name}",
+             "-days", "30", "-addext", "basicConstraints=critical,CA:TRUE",
+             "-addext", "keyUsage=critical,keyCertSign,cRLSign",
              "-out", self.path(f"{name}.crt"))
 
     def issue(self, name, subject, names=(), addresses=(), kind="ecdsa", client=False, by="ca"):

@@ -22,8 +22,8 @@ from lib.patience import PATIENCE, WEIR_BIN, eventually
 from lib.ports import free_port
 
 MODULES = os.environ.get("WEIR_MODULES", "")
-SANITIZER = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:|assertion .* failed|"
-                       r"Assertion .* failed", re.IGNORECASE)
+SANITIZER = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
+                       r"assertion .* failed", re.IGNORECASE)
 
 running = []  # daemons that were started and not stopped: their logs are shown when a test fails
 
@@ -132,7 +132,8 @@ class Weir:
 
         with self.told:
             self.told.wait_for(lambda: is_told() or self.process.returncode is not None, patience)
-            assert is_told(), f"weir did not say {state} (exit status {self.process.returncode}):\n{self.stderr()}{self.log()}"
+            assert is_told(), (f"weir did not say {state} (exit status {self.process.returncode}):\n"
+                               f"{self.stderr()}{self.log()}")
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""HTTP/1.1 messages read strictly (RFC 9112): what is not in normal form is a failure, not something to be lenient with.
+"""HTTP/1.1 messages read strictly (RFC 9112): what is not in normal form is a failure, nothing to be lenient with.
 
 Shape: Stream reads bytes of a socket; Request and Response are heads with their fields in order; body() frames them."""
 

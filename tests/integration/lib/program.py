@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Real programs beside weir: nginx, prometheus, websockify, openssl. A test that needs one that is absent is skipped."""
+"""Real programs beside weir: nginx, prometheus, websockify, openssl. A test that needs an absent one is skipped."""
 
 import os
 import pathlib
