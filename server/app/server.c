@@ -104,7 +104,9 @@ static void on_tick(struct deadline *tick)
         worker_stop(pw->worker);
         return;
     }
-    if (seat->ticks && --seat->ticks == 0)
+    if (seat->ticks)
+        seat->ticks--;
+    else
         sessions_drain(pw);
     deadline_set(tick, DRAIN_TICK_MS);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 enum { LINGER_MS = 2000, LINGER_BYTES = 512 * 1024, TURN_MOST = 1024 * 1024 };
 
@@ -498,7 +499,7 @@ void h1_response_over(struct weir_conn *c)
 {
     if (c->reaped)
         return;
-    if (!c->keep_alive || pipeline_worker_self()->draining) {
+    if (!c->keep_alive) { /* and the answer said so: a drain that began behind its head is said with the next one */
         start_linger(c);
         return;
     }
@@ -546,10 +547,17 @@ void h1_session_due(struct weir_conn *c)
     }
 }
 
+/* Bytes that lie in the socket unread are a request to be answered, not to be cut off. */
+static bool is_asked(const struct weir_conn *c)
+{
+    char byte;
+
+    return has_input(c) || recv(conn_fd(&c->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void h1_session_drain(struct weir_conn *c)
 {
-    c->keep_alive = false;
-    if (!c->setup && !c->current && !has_input(c) && !c->out.n)
+    if (!c->setup && !c->current && !c->lingering && !c->out.n && !is_asked(c))
         session_close(c);
 }
 

@@ -14,7 +14,7 @@ void h1_session_start(struct weir_conn *c);
 void h1_session_readable(struct weir_conn *c);
 void h1_session_flush(struct weir_conn *c);
 void h1_session_due(struct weir_conn *c);   /* its deadline passed */
-void h1_session_drain(struct weir_conn *c); /* no further request after the present one */
+void h1_session_drain(struct weir_conn *c); /* closes it if it is idle; again, for those that become so */
 void h1_session_end(struct weir_conn *c);   /* closed: let go of buffers */
 
 /* http1_write.c */
