@@ -22,6 +22,7 @@ struct settings {     /* what a reload cannot change, and what concerns the proc
     uint32_t error_level; /* enum log_level */
     str state_dir;
     uint64_t shutdown_timeout; /* ms */
+    str resolver;              /* "ADDR:PORT,..."; empty: the system's */
 };
 
 struct configuration_listen {         /* one address to be bound */

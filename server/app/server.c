@@ -15,6 +15,7 @@
 #include "loop/deadline.h"
 #include "loop/io.h"
 #include "loop/job.h"
+#include "loop/resolver.h"
 #include "loop/signals.h"
 #include "pipeline/metrics.h"
 #include "pipeline/quarantine.h"
@@ -306,6 +307,7 @@ static void publish(struct configuration *c)
 {
     c->snapshot->generation = ++sv.generation;
     sv.live = c;
+    resolver_use(c->settings.resolver.n ? c->settings.resolver.p : "");
 }
 
 static void do_reload(str path)

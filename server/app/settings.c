@@ -5,6 +5,8 @@
 #include "app/builtin.h"
 #include "base/log.h"
 #include "config/args.h"
+#include "loop/resolver.h"
+#include "net/addr.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -22,6 +24,8 @@ struct process_conf {
     uint32_t error_level;
     uint64_t shutdown_timeout;
     weir_table modules; /* of struct module_statement */
+    weir_table resolvers; /* of weir_str */
+    str resolver_text;  /* as resolver_use wants it */
     weir_table wishes;  /* of struct wish_record */
 };
 
@@ -68,6 +72,33 @@ static int set_user(weir_conf *c, const struct weir_directive *directive, void *
     if (conf->group.n && !getgrnam(conf->group.p))
         return refuse(c, 1, STR_NONE, "user: group \"%.*s\" is not known on this machine",
                       STR_ARG(str_upto(conf->group, 100)));
+    return 0;
+}
+
+/* "ADDR" or "ADDR:PORT" of each, joined by commas. */
+static int set_resolver(weir_conf *c, const struct weir_directive *directive, void *to)
+{
+    struct process_conf *conf = to;
+    const weir_str *names = conf->resolvers.base;
+    str all = STR_NONE;
+
+    (void)directive;
+    for (uint32_t i = 0; i < conf->resolvers.count; i++) {
+        struct addr addr;
+        char room[ADDR_TEXT];
+        if (!addr_parse(names[i], &addr) && !addr_parse_ip(names[i], RESOLVER_PORT, &addr))
+            return refuse(c, i, S("127.0.0.1, 127.0.0.1:5353 or [::1]:53"), "resolver: \"%.*s\" is no address",
+                          STR_ARG(str_upto(names[i], 100)));
+        if (addr_is_unix(&addr))
+            return refuse(c, i, S("127.0.0.1, 127.0.0.1:5353 or [::1]:53"), "resolver: a socket is asked by no DNS");
+        str parts[] = { all, all.n ? S(",") : S(""), addr_text(&addr, room) };
+        all = arena_concat(c->binder->arena, parts, 3);
+        if (!all.p)
+            return refuse(c, i, STR_NONE, "no memory");
+    }
+    if (all.n >= RESOLVER_TEXT)
+        return refuse(c, 0, STR_NONE, "resolver: too many");
+    conf->resolver_text = all;
     return 0;
 }
 
@@ -182,6 +213,11 @@ static const struct weir_arg pipeline_args[] = {
     { .name = "NAME", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_REST, .offset = offsetof(struct wish_record, names) },
 };
 
+static const struct weir_arg resolver_args[] = {
+    { .name = "ADDR", .type = WEIR_TYPE_STR, .flags = WEIR_ARG_REST,
+      .offset = WEIR_FIELD(struct process_conf, resolvers, weir_table) },
+};
+
 static const struct weir_directive directives[] = {
     { .name = "workers",
       .scopes = WEIR_IN_TOP,
@@ -224,6 +260,11 @@ static const struct weir_directive directives[] = {
       .record_size = sizeof(struct wish_record),
       .offset = offsetof(struct process_conf, wishes),
       .doc = "modules that come first inside one stage, in this order; what they need of each other still holds" },
+    { .name = "resolver",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(resolver_args),
+      .set = set_resolver,
+      .doc = "DNS servers to ask for the names of upstreams' servers; those of the system unless said" },
     WEIR_DIR(struct process_conf, shutdown_timeout, DURATION, "shutdown_timeout", WEIR_IN_TOP, "10s",
              "how long a stop waits for running requests before it closes them"),
 };
@@ -282,6 +323,7 @@ static void fill(const struct process_conf *conf, struct settings *to)
         .error_level = conf->error_level,
         .state_dir = conf->state_dir,
         .shutdown_timeout = conf->shutdown_timeout,
+        .resolver = conf->resolver_text,
     };
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* resolver.h: names to addresses without holding up a worker.
+/* resolver.h: names to addresses without holding up a worker: the hosts file, then DNS (c-ares, on a job thread).
  *
+ * Shape:   A and AAAA records; of a name that begins with '_' SRV records and what their targets have.
  * Owner:   embedded query; resolver_cancel forgets it (its callback will not come), whatever the pool is still doing.
  * Thread:  the worker that asked.
  * Errors:  why is set and count is 0. */
@@ -11,12 +12,13 @@
 
 #include <netinet/in.h>
 
-enum { RESOLVER_MOST = 16 };
+enum { RESOLVER_MOST = 16, RESOLVER_PORT = 53, RESOLVER_TEXT = 512 };
 
 struct resolved {
     unsigned count;
     struct sockaddr_storage addresses[RESOLVER_MOST];
-    const char *why; /* static or gai_strerror text; NULL when there are addresses */
+    uint32_t ttl;    /* seconds they may be used; 1 to 3600 */
+    const char *why; /* static; NULL when there are addresses */
 };
 
 struct resolver_query {
@@ -26,6 +28,9 @@ struct resolver_query {
 
 bool resolver_ask(struct resolver_query *query, const char *host, uint16_t port,
                   void (*on_resolved)(struct resolver_query *, const struct resolved *)); /* false: not started */
+/* From now on these servers are asked: "ADDR[:PORT],..."; empty: those that the system names. Any thread. False: too
+ * long, nothing has changed. */
+bool resolver_use(const char *servers);
 void resolver_cancel(struct resolver_query *query);
 
 #endif

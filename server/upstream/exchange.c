@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { ADDRESS_MS = 30 * 1000, ADDRESS_RETRY_MS = 1000 };
+enum { ADDRESS_RETRY_MS = 1000 };
 
 static void connect_fresh(struct exchange *x);
 
@@ -160,9 +160,9 @@ static void on_resolved(struct resolver_query *query, const struct resolved *res
     struct pool *pool = list_entry(query, struct pool, query);
 
     pool->asking = false;
-    pool->addresses_until = clock_ms() + (result->count ? ADDRESS_MS : ADDRESS_RETRY_MS);
+    pool->addresses_until = clock_ms() + (result->count ? result->ttl * 1000ULL : ADDRESS_RETRY_MS);
     if (result->count)
-        pool->addresses = *result;
+        pool_use_addresses(pool, result);
     else
         pool->addresses.why = result->why;
     for (struct list *link = list_first(&pool->waiting); link; link = list_first(&pool->waiting)) {
@@ -178,12 +178,25 @@ static void ask(struct exchange *x, struct pool *pool)
     pool->asking = resolver_ask(&pool->query, server_of(x)->host.p, server_of(x)->port, on_resolved);
 }
 
+static void connect_to_name(struct exchange *x);
+
+/* A name's other addresses are tried before the server counts as failed. */
+static void connect_failed(struct exchange *x, const char *why)
+{
+    if (server_of(x)->host.n && x->addresses_tried < pool_of(x)->addresses.count) {
+        exchange_let_go(x);
+        connect_to_name(x);
+        return;
+    }
+    give_up_server(x, 502, why);
+}
+
 static void connect_to(struct exchange *x, const struct addr *to)
 {
     x->phase = EXCHANGE_CONNECTING;
     x->uc = pool_connect(pool_of(x), to, x);
     if (!x->uc) {
-        give_up_server(x, 502, "connection refused");
+        connect_failed(x, "connection refused");
         return;
     }
     deadline_set(&x->uc->deadline, x->r->plan->core->timeout_connect);
@@ -196,6 +209,7 @@ static void connect_to_name(struct exchange *x)
     struct addr to = { .n = storage->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in) };
 
     to.storage = *storage;
+    x->addresses_tried++;
     connect_to(x, &to);
 }
 
@@ -251,8 +265,12 @@ static void connect_fresh(struct exchange *x)
 
 void exchange_go(struct exchange *x)
 {
-    struct upstream_conn *uc = pool_take_idle(pool_of(x));
+    struct pool *pool = pool_of(x);
 
+    if (server_of(x)->host.n && clock_ms() >= pool->addresses_until)
+        ask(x, pool);
+    struct upstream_conn *uc = pool_take_idle(pool);
+    x->addresses_tried = 0;
     x->attempt_us = clock_us();
     x->head_us = 0;
     x->r->upstream_addr = server_of(x)->name;
@@ -286,7 +304,7 @@ void exchange_conn_ready(struct upstream_conn *uc, bool ok)
     }
     str parts[] = { handshake ? S("TLS: ") : S("connection "), str_of(uc->conn.why ? uc->conn.why : "failed") };
     str why = arena_concat(x->r->arena, parts, 2);
-    give_up_server(x, 502, why.p ? why.p : "connection failed");
+    connect_failed(x, why.p ? why.p : "connection failed");
 }
 
 /* -- what the engine calls ----------------------------------------------------------------------------------------- */

@@ -34,6 +34,7 @@ struct exchange {
     uint64_t body_taken;        /* content bytes of the request taken from the pipeline: they cannot be had again */
     bool chunked, body_done, reused, got_bytes, wrote_bytes, write_failed, counted;
     int32_t sticks_to; /* the server that the client's cookie names; -1: none that holds */
+    unsigned addresses_tried; /* of the server's name */
     bool renews_cookie;
     bool on_trial;     /* this request tells whether the server is back */
     str upgrade;       /* the protocol that its head asks for; empty: none */

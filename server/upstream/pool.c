@@ -135,6 +135,31 @@ void upstream_worker_down(void)
     worker_defer(&end->deferred);
 }
 
+/* -- addresses ----------------------------------------------------------------------------------------------------- */
+
+static bool has_address(const struct pool *pool, const struct addr *addr)
+{
+    if (pool->addresses.count == 0)
+        return true; /* it was no name */
+    for (unsigned i = 0; i < pool->addresses.count; i++)
+        if (memcmp(&pool->addresses.addresses[i], &addr->storage, sizeof(addr->storage)) == 0)
+            return true;
+    return false;
+}
+
+void pool_use_addresses(struct pool *pool, const struct resolved *result)
+{
+    struct list *next;
+
+    pool->addresses = *result;
+    for (struct list *link = pool->idle.next; link != &pool->idle; link = next) {
+        next = link->next;
+        struct upstream_conn *uc = list_entry(link, struct upstream_conn, link);
+        if (!has_address(pool, &uc->to))
+            pool_close(uc);
+    }
+}
+
 /* -- connections --------------------------------------------------------------------------------------------------- */
 
 static void conn_free(struct deferred *deferred)
@@ -214,6 +239,7 @@ struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, str
     if (!uc)
         return NULL;
     uc->pool = pool;
+    uc->to = *to;
     uc->exchange = exchange;
     list_init(&uc->link);
     deadline_init(&uc->deadline, on_due);
@@ -252,7 +278,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
         conn_peek(&uc->conn, &byte, 1); /* nothing there: then it says so from now on */
     bool dirty = uc->out.n || (uc->in && uc->in_at < uc->in->used) || uc->conn.peer_closed || uc->conn.saw_eof ||
         uc->conn.can_read;
-    if (!uc->keep || dirty || keepalive == 0 || pool->users == 0) {
+    if (!uc->keep || dirty || keepalive == 0 || pool->users == 0 || !has_address(pool, &uc->to)) {
         pool_close(uc);
         return;
     }

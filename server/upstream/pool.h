@@ -31,6 +31,7 @@ struct pool {
 
 struct upstream_conn {
     struct conn conn;
+    struct addr to;
     struct pool *pool;
     struct exchange *exchange; /* NULL: idle */
     struct list link;          /* in pool->idle */
@@ -65,6 +66,8 @@ struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, str
 /* idle, or closed when there are enough */
 void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepalive_ms);
 void pool_close(struct upstream_conn *uc);                    /* and frees it at the end of the turn */
+/* connections to addresses that the name no longer has are not used again */
+void pool_use_addresses(struct pool *pool, const struct resolved *result);
 void pools_close_idle(void);                                  /* this worker's, all; at drain */
 
 void exchange_conn_readable(struct upstream_conn *uc);        /* exchange.c: callbacks for leased connections */

@@ -171,6 +171,7 @@ bool sticky_set(const struct weir_upstream *u, struct weir_req *r, uint32_t serv
 
     put_value(u, server_id(u, server), clock_wall_ms() / 1000 + u->sticky.ttl / 1000, value);
     str text = arena_printf(r->arena, "%.*s=%s; Path=/; Max-Age=%llu; HttpOnly; SameSite=Lax%s",
-                            STR_ARG(u->sticky.cookie), value, (unsigned long long)(u->sticky.ttl / 1000), is_https ? "; Secure" : "");
+                            STR_ARG(u->sticky.cookie), value, (unsigned long long)(u->sticky.ttl / 1000),
+                            is_https ? "; Secure" : "");
     return text.p && fields_append(&r->rsp, FIELD_SET_COOKIE, S("Set-Cookie"), text);
 }

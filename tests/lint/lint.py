@@ -43,6 +43,7 @@ LIBRARY_HOMES = [
     (re.compile(r"openssl/"), ("modules/tls/",)),
     (re.compile(r"zlib\.h$"), ("modules/gzip/",)),
     (re.compile(r"pcre2"), ("server/app/regex.",)),
+    (re.compile(r"^ares\.h$"), ("server/loop/resolver.",)),
     (re.compile(r"nghttp2/"), ("server/http/",)),
     (re.compile(r"dlfcn\.h$"), ("server/app/", "sdk/harness/")),
 ]
