@@ -7,7 +7,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-enum { LINGER_MS = 2000, LINGER_BYTES = 512 * 1024, TURN_MOST = 1024 * 1024 };
+enum { LINGER_MS = 2000, HALF_CLOSED_MS = 5000, LINGER_BYTES = 512 * 1024, TURN_MOST = 1024 * 1024 };
 
 /* -- deadlines ----------------------------------------------------------------------------------------------------- */
 
@@ -27,6 +27,8 @@ static uint64_t wait_ms(const struct weir_conn *c, enum h1_waits kind)
         return LINGER_MS;
     case H1_WAITS_TUNNEL:
         return core->timeout_tunnel;
+    case H1_WAITS_HALF_CLOSED:
+        return HALF_CLOSED_MS;
     default:
         return core->timeout_send;
     }
