@@ -121,6 +121,7 @@ void change_reloaded(bool ok)
 {
     if (sv.change != CHANGE_RELOAD)
         return;
+    sv.is_second_try = false;
     if (ok)
         adopt_pending();
     else
@@ -184,7 +185,7 @@ void change_reload(void)
     int channel = sv.current->channel;
     if (!send_new_bounds(channel) || !kept_files_send(&sv.pending_files, channel) ||
         channel_send(channel, "reload", str_of(sv.config_path), -1) != 0)
-        refuse_reload(S("the server could not be told\n"));
+        log_warn("server %d went away before it could be told to reload", (int)sv.current->pid); /* to be reaped */
 }
 
 /* -- handover: a new server takes over ----------------------------------------------------------------------------- */
@@ -321,11 +322,25 @@ void change_failed(struct child *child, str text)
         sv.failure = arena_str(sv.pending.arena, text);
 }
 
+/* The next server begins with what was live, and is asked once more: what ended this one may have been something else. */
+static void reload_interrupted(void)
+{
+    bool again = !sv.is_second_try;
+
+    if (sv.change != CHANGE_RELOAD)
+        return;
+    log_error("reload: the server ended meanwhile, the former configuration goes on%s",
+              again ? "; trying once more" : "");
+    change_reloaded(false);
+    sv.reload_again |= again;
+    sv.is_second_try = again;
+}
+
 void change_child_ended(struct child *child, str text)
 {
     if (child == sv.current) {
         sv.current = NULL;
-        change_reloaded(false);
+        reload_interrupted();
     }
     if (child != sv.next)
         return;

@@ -29,6 +29,7 @@ struct supervisor {
     enum change change;
     bool is_upgrade;              /* the handover: to another binary, ours too */
     bool reload_again;            /* asked for when it could not be begun */
+    bool is_second_try;           /* of a reload under which the server went away: there is no third */
     char lift[QUARANTINE_NAME];   /* the handover: whose quarantine ends with it; empty: nobody's */
     uint64_t handover_until;
     str failure; /* of next, in pending's arena */
