@@ -136,7 +136,8 @@ static int set_max_memory(weir_conf *c, const struct weir_directive *directive, 
     core->max_memory = str_equal(core->max_memory_said, S("off")) ? OVERLOAD_NO_LIMIT : OVERLOAD_AUTO;
     if (core->max_memory == OVERLOAD_NO_LIMIT || str_equal(core->max_memory_said, S("auto")))
         return 0;
-    if (!value_read(WEIR_TYPE_SIZE, NULL, core->max_memory_said, c->binder->arena, &most, &error) || most < MEMORY_LEAST)
+    bool is_size = value_read(WEIR_TYPE_SIZE, NULL, core->max_memory_said, c->binder->arena, &most, &error);
+    if (!is_size || most < MEMORY_LEAST)
         return refuse(c, S("auto, off, or a size of 4m and more"), "limit of memory");
     core->max_memory = most;
     return 0;
@@ -209,8 +210,8 @@ static const struct weir_directive directives[] = {
       .args = WEIR_TABLE(max_connections_args),
       .set = set_max_connections,
       .doc = "client connections at one time (auto: half as many as descriptors): above it the longest idle one gives "
-             "way to a new one, with none idle for a second accepting pauses; per_client: of one address (IPv6: /64, not of "
-             "trusted_proxies), closed unread above it; 0: no limit" },
+             "way to a new one, with none idle for a second accepting pauses; per_client: of one address (IPv6: /64, "
+             "not of trusted_proxies), closed unread above it; 0: no limit" },
     { .name = "max_memory",
       .scopes = WEIR_IN_TOP,
       .args = WEIR_TABLE(max_memory_args),

@@ -50,7 +50,7 @@ void chain_clear(struct chain *chain); /* drops all references; the chain is emp
 
 /* Takes its own reference; the caller keeps his. */
 bool chain_append_block(struct chain *chain, struct block *block, const uint8_t *p, size_t n);
-/* The same for one of many pieces (chunks, as a peer cuts them): copied where a slice would cost more than its bytes. */
+/* The same for one of many pieces (chunks, as a peer cuts them): copied where a slice would cost more than they. */
 bool chain_append_part(struct chain *chain, struct block *block, const uint8_t *p, size_t n);
 bool chain_append_static(struct chain *chain, const void *p, size_t n);
 bool chain_append_copy(struct chain *chain, const void *p, size_t n); /* into the tail's spare room, then new blocks */

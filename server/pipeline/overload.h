@@ -9,7 +9,7 @@
  *
  * Shape:   the limits are those of the present snapshot; counters are the process's and its life's.
  * Thread:  workers; figures: any. No lock; atomics once an accept and once a close, a plain read once a request.
- * Note:    per_client counts who came since it was set. Peers in trusted_proxies and on unix sockets are not counted. */
+ * Note:    per_client counts who came since it was set, but for peers in trusted_proxies and on unix sockets. */
 #ifndef PIPELINE_OVERLOAD_H
 #define PIPELINE_OVERLOAD_H
 

@@ -148,7 +148,7 @@ def test_mistakes_are_placed(folder, text, place):
 
 
 def test_slow_readers_of_large_answers_are_bounded(weir, answering):
-    """max_memory: what they hold is given to nobody else, health checks are served, and all is well when they are gone."""
+    """max_memory: what they hold is bounded, health checks are served, and all is well when they are gone."""
     large = answering(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000)
     one = weir(f"workers 1; max_memory 8m; site _ {{ route / {{ proxy {large.url}; }} route = /up {{ health; }} "
                "route = /here { respond 200 here; } }")
@@ -175,7 +175,7 @@ def test_slow_readers_of_large_answers_are_bounded(weir, answering):
 # -- descriptors -------------------------------------------------------------------------------------------------------
 
 
-def test_out_of_descriptors_accepting_pauses_and_service_goes_on(weir, folder):
+def test_out_of_descriptors_accepting_pauses_and_service_goes_on(weir):
     """One line in the log; connections that are there are served, and new ones as soon as there are descriptors."""
     one = weir(f"workers 1; max_connections 100000; {SITE}")
     server = one.server()
@@ -239,7 +239,7 @@ MODES = {
 
 @pytest.mark.skipif(not shutil.which("slowhttptest"), reason="slowhttptest is not installed")
 @pytest.mark.parametrize("mode", MODES)
-def test_slowhttptest(weir, answering, folder, mode, record_property):
+def test_slowhttptest(weir, answering, folder, mode):
     """A thousand slow peers: a normal client is served, every time."""
     page = answering(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000)
     one = weir(f"workers 1; timeout header=5s body=5s send=5s idle=5s; site _ {{ proxy {page.url}; }}")
@@ -255,8 +255,8 @@ def test_slowhttptest(weir, answering, folder, mode, record_property):
         return taken
 
     idle = latencies(2)
-    attack = subprocess.Popen(["slowhttptest", *MODES[mode], "-c", str(SLOW_CONNECTIONS), "-r", "500", "-l", "8", "-p", "3",
-                               "-u", f"http://127.0.0.1:{one.http_port}/"], stdin=subprocess.DEVNULL,
+    attack = subprocess.Popen(["slowhttptest", *MODES[mode], "-c", str(SLOW_CONNECTIONS), "-r", "500", "-l", "8",
+                               "-p", "3", "-u", f"http://127.0.0.1:{one.http_port}/"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
     try:
         eventually(lambda: one.status()["connections"] > 100 or attack.poll() is not None, "peers come")
@@ -264,8 +264,9 @@ def test_slowhttptest(weir, answering, folder, mode, record_property):
     finally:
         attack.terminate()
         attack.wait(PATIENCE)
-    print(f"{mode}: median {statistics.median(idle) * 1000:.2f} ms alone, {statistics.median(beside) * 1000:.2f} ms beside, "
-          f"{len(beside)} requests, {one.status()['accepted']} connections")
+    alone_ms, beside_ms = statistics.median(idle) * 1000, statistics.median(beside) * 1000
+    print(f"{mode}: median {alone_ms:.2f} ms alone, {beside_ms:.2f} ms beside, {len(beside)} requests, "
+          f"{one.status()['accepted']} connections")
     assert len(beside) > 10
     assert one.get().status == 200
     eventually(lambda: one.status()["connections"] <= 1, "they are all gone", PATIENCE * 2)
@@ -296,7 +297,7 @@ def test_capabilities_are_given_up(weir, user, kept):
     assert one.get().status == 200
 
 
-def test_no_new_privileges_without_root(weir, folder):
+def test_no_new_privileges_without_root(weir):
     """Whoever starts it."""
     if os.geteuid() != 0:
         one = weir(SITE)
