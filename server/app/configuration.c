@@ -27,7 +27,9 @@ static bool no_memory(struct loading *l)
 
 static bool read_tree(struct loading *l)
 {
-    struct tree_reader reader = { bindhost_read_config, l->options->list_files ? bindhost_list_config : NULL, l };
+    struct tree_reader reader = {
+        .read = bindhost_read_config, .list = l->options->list_files ? bindhost_list_config : NULL, .arg = l
+    };
 
     l->c.tree = arena_new(l->c.arena, struct tree);
     if (!l->c.tree)

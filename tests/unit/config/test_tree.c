@@ -172,7 +172,7 @@ static void test_include(void **state)
         { "/x/pattern", "a;", 0 },
         { "/x/nothing", "", 1 },
     };
-    struct tree_reader reader = { read_pairs, (void *)files };
+    struct tree_reader reader = { .read = read_pairs, .arg = (void *)files };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct arena *arena = arena_create(4096, 0);
