@@ -12,5 +12,6 @@ UNIT_TESTS += tests/unit/app/test_loader
 UNIT_TESTS += tests/unit/app/test_no_memory
 UNIT_TESTS += tests/unit/app/test_routes
 UNIT_TESTS += tests/unit/app/test_sites
+UNIT_TESTS += tests/unit/app/test_strikes
 
 EXTRA_DIST += tests/unit/app/from_text.h
