@@ -480,15 +480,21 @@ void h1_session_readable(struct weir_conn *c)
 
 /* -- between requests, and the end --------------------------------------------------------------------------------- */
 
+/* RFC 9112 9.8: with close_notify: the end is ours, nobody cut it short. */
+static void close_in_order(struct weir_conn *c)
+{
+    if (c->is_tls)
+        conn_shutdown_write(&c->conn);
+    session_close(c);
+}
+
 /* RFC 9112 9.6: a close while the client still sends would take the answer away from it. */
 static void start_linger(struct weir_conn *c)
 {
     bool unread = c->refused || has_input(c) || (c->in_body && !c->body_done) || c->conn.can_read;
 
     if (c->saw_eof || !unread) {
-        if (c->is_tls) /* close_notify: the end is ours, nobody cut it short */
-            conn_shutdown_write(&c->conn);
-        session_close(c);
+        close_in_order(c);
         return;
     }
     c->lingering = true;
@@ -544,6 +550,9 @@ void h1_session_due(struct weir_conn *c)
         conn_reset(&c->conn);
         session_close(c);
         return;
+    case H1_WAITS_IDLE:
+        close_in_order(c);
+        return;
     default:
         session_close(c);
     }
@@ -560,7 +569,7 @@ static bool is_asked(const struct weir_conn *c)
 void h1_session_drain(struct weir_conn *c)
 {
     if (!c->setup && !c->current && !c->lingering && !c->out.n && !is_asked(c))
-        session_close(c);
+        close_in_order(c);
 }
 
 void h1_session_end(struct weir_conn *c)

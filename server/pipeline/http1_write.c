@@ -43,13 +43,17 @@ static bool body_can_be_skipped(const struct weir_conn *c, const struct weir_req
 
 static bool set_connection(struct weir_conn *c, struct weir_req *r)
 {
+    bool offers = r->status == 426 && fields_find_id(&r->rsp, FIELD_UPGRADE); /* RFC 9110 7.8, 15.5.22 */
+
     fields_remove_id(&r->rsp, FIELD_CONNECTION);
     if (r->status == 101)
         return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("Upgrade"));
     if (!body_can_be_skipped(c, r) || r->is_shed || pipeline_worker_self()->draining)
         c->keep_alive = false;
     if (!c->keep_alive)
-        return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("close"));
+        return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), offers ? S("close, Upgrade") : S("close"));
+    if (offers)
+        return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("Upgrade"));
     return r->version >= 11 || fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("keep-alive"));
 }
 

@@ -101,8 +101,9 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
         }
     }
     x->connection = head->body == BODY_CHUNKED ? fields_join(fields, FIELD_CONNECTION, r->arena) : STR_NONE;
+    str upgrade = head->status == 101 ? head->upgrade : head->status == 426 ? hop_upgrade_offered(fields) : S("");
     fields_remove_hop_by_hop(fields);
-    if (head->status == 101 && head->upgrade.n && !fields_append(fields, FIELD_UPGRADE, S("Upgrade"), head->upgrade)) {
+    if (upgrade.n && !fields_append(fields, FIELD_UPGRADE, S("Upgrade"), upgrade)) {
         exchange_fail(x, 503, "no memory");
         return;
     }

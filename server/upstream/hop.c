@@ -104,6 +104,16 @@ str hop_upgrade(const struct weir_req *r, const weir_table *more)
     return S("");
 }
 
+str hop_upgrade_offered(const struct fields *fields)
+{
+    str rest = fields_get(fields, FIELD_UPGRADE), protocol;
+
+    while (field_list_next(&rest, &protocol))
+        if (!hop_upgrade_is_http(protocol))
+            return protocol;
+    return S("");
+}
+
 /* -- names --------------------------------------------------------------------------------------------------------- */
 
 static bool is_alias(str name)

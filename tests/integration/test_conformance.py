@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests by the letter of RFC 9110 and 9112, where docs/conformance.md names this file: what a hop adds, takes away,
-answers by itself, and what never reaches an origin whatever bytes stand where."""
+"""Requests by the letter of RFC 9110 and 9112, where docs/conformance.md names this file: what a hop adds, takes
+away, answers by itself, and what never reaches an origin whatever bytes stand where."""
 
 import re
 
@@ -91,8 +91,8 @@ def test_trace_is_refused(stage, fields):
 # -- fields ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["Host", "Content-Length", "Content-Type", "Authorization", "Cookie", "X-Forwarded-For",
-                                  "X-Request-Id", "Via", "Cache-Control", "date"])
+@pytest.mark.parametrize("name", ["Host", "Content-Length", "Content-Type", "Authorization", "Cookie",
+                                  "X-Forwarded-For", "X-Request-Id", "Via", "Cache-Control", "date"])
 def test_connection_may_not_name_end_to_end_fields(stage, name):
     """RFC 9110 7.6.1: the next hop would act without what this one acted upon."""
     client, response = refused(stage, get(f"Connection: keep-alive, {name}"), 400)
@@ -119,7 +119,8 @@ def test_a_date_is_added_and_server_is_not(stage):
     """RFC 9110 6.6.1, 10.2.4: an answer without Date gets one; one that has it keeps it."""
     client = stage.client()
     _, response = stage.exchange(client, get(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", response.get("Date")) and not response.has("Server")
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", response.get("Date"))
+    assert not response.has("Server")
     date = "Sun, 06 Nov 1994 08:49:37 GMT"
     _, response = stage.exchange(client, get(), f"HTTP/1.1 200 OK\r\nDate: {date}\r\nServer: x/1 (y)\r\n"
                                  "Content-Length: 0\r\n\r\n".encode())
@@ -173,7 +174,8 @@ def test_trailers_of_answers_that_could_be_fields_are_dropped(stage, field):
 
 
 def ask(upgrade, *lines, first="GET / HTTP/1.1"):
-    return get("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {upgrade}", "HTTP2-Settings: AAMAAABk", *lines, first=first)
+    return get("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {upgrade}", "HTTP2-Settings: AAMAAABk", *lines,
+               first=first)
 
 
 def switch(upgrade):
@@ -184,7 +186,8 @@ def switch(upgrade):
     ("websocket", "websocket"), ("WebSocket", "WebSocket"), ("tcp", "tcp"), ("DERP", "DERP"), ("extra/2", "extra/2"),
     ("tailscale-control-protocol", "tailscale-control-protocol"), ("h2c, websocket", "websocket"),
     ("made-up, , extra/2, websocket", "extra/2"), ("h2c", None), ("H2C", None), ("HTTP/2.0", None), ("http/1.1", None),
-    ("TLS/1.2", None), ("websocket/13", None), ("extra", None), ("made-up", None), ("h2c\t", None), ("\"websocket\"", None),
+    ("TLS/1.2", None), ("websocket/13", None), ("extra", None), ("made-up", None), ("h2c\t", None),
+    ("\"websocket\"", None),
 ])
 def test_only_listed_upgrades_pass(extra_stage, asked, passes):
     """RFC 9110 7.8: one protocol is offered on, or none; without one the answer 101 is a fault."""
@@ -255,6 +258,15 @@ def test_bytes_behind_an_upgrade_that_failed_are_the_next_request(stage):
         assert connection.request().target == target
         connection.reply()
     assert [client.response().status, client.response().status] == [200, 200]
+
+
+@pytest.mark.parametrize("offer, seen", [("websocket", "websocket"), ("h2c, websocket", "websocket"), ("h2c", None)])
+def test_426_says_what_to_upgrade_to(stage, offer, seen):
+    """RFC 9110 7.8, 15.5.22: with a Connection of our own; an offer of other HTTP is not weir's to make."""
+    _, response = stage.exchange(stage.client(), get(), "HTTP/1.1 426 X\r\nConnection: Upgrade\r\n"
+                                 f"Upgrade: {offer}\r\nContent-Length: 0\r\n\r\n".encode())
+    assert response.status == 426 and response.get("Upgrade") == seen
+    assert response.get("Connection") == ("Upgrade" if seen else None)
 
 
 @pytest.mark.parametrize("protocol", ["h2c", "HTTP/2.0", "HTTP", "TLS/1.0", '"a b"', "a/b/c", "/"])

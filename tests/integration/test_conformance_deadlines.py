@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Nothing hangs: an exchange is walked step by step, and whoever falls silent there is ended by a deadline, with the right
-answer and a line in the log."""
+"""Nothing hangs: an exchange is walked step by step, and whoever falls silent there is ended by a deadline, with the
+right answer and a line in the log."""
 
 import contextlib
 import socket
@@ -33,9 +33,11 @@ def module_stage():
     for sock in waiting:
         sock.setblocking(False)
         sock.connect_ex(full.getsockname())
-    text = f"""workers 1; timeout header=300ms body=400ms send=400ms idle=300ms connect=300ms response=600ms tunnel=400ms;
+    text = f"""workers 1;
+               timeout header=300ms body=400ms send=400ms idle=300ms connect=300ms response=600ms tunnel=400ms;
                upstream quick {{ server 127.0.0.1:{origin.port} max_fails=0; keepalive 8 timeout=300ms; }}
-               site _ {{ route /full/ {{ proxy http://127.0.0.1:{full.getsockname()[1]}; }} route / {{ proxy quick; }} }}"""
+               site _ {{ route /full/ {{ proxy http://127.0.0.1:{full.getsockname()[1]}; }}
+                         route / {{ proxy quick; }} }}"""
     try:
         with serving(text) as weir:
             yield Stage(weir, origin)
@@ -110,6 +112,19 @@ def test_a_body_stalls_longer_than_an_answer_may(weir, origin, clock):
     client.send(POST + b"12345")
     origin.take().head()
     assert client.response().status == 408
+
+
+def test_tls_ends_with_an_alert(weir, certificates, clock):
+    """RFC 9112 9.8: an idle connection that is given up is closed in order."""
+    one = weir(f"timeout idle=300ms;\nsite a.test {{ tls_certificate {certificates['a']}; respond 200 ok; }}",
+               modules=["tls"])
+    with socket.create_connection(("127.0.0.1", one.https_port)) as plain:
+        with certificates.client().wrap_socket(plain, server_hostname="a.test", suppress_ragged_eofs=False) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            got = b""
+            while not got.endswith(b"ok"):
+                got += sock.recv(65536)
+            assert sock.recv(1) == b""
 
 
 def test_an_origin_that_cannot_be_reached(stage, clock):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Responses by the letter of RFC 9110 and 9112: what an origin sends wrongly becomes 502 with its reason in the log, or a
-body that is visibly cut; never a client's misunderstanding."""
+"""Responses by the letter of RFC 9110 and 9112: what an origin sends wrongly becomes 502 with its reason in the log, or
+a body that is visibly cut; never a client's misunderstanding."""
 
 import pytest
 
@@ -109,7 +109,8 @@ CUT = [
     ("chunk longer than its size", head(CHUNKED) + b"3\r\nabcd\r\n0\r\n\r\n", "chunk data not followed by CRLF"),
     ("bare LF", head(CHUNKED) + b"3\nabc\n0\n\n", "bare LF behind a chunk size"),
     ("bare CR in an extension", head(CHUNKED) + b"3\r\nabc\r\n3;a\rb\r\nabc\r\n", "bare CR behind a chunk size"),
-    ("endless extension", head(CHUNKED) + b"3\r\nabc\r\n3;" + b"a" * 5000 + b"\r\nabc\r\n0\r\n\r\n", "chunk extensions"),
+    ("endless extension", head(CHUNKED) + b"3\r\nabc\r\n3;" + b"a" * 5000 + b"\r\nabc\r\n0\r\n\r\n",
+     "chunk extensions"),
     ("malformed trailer", head(CHUNKED) + b"3\r\nabc\r\n0\r\nX A: b\r\n\r\n", "white space before the colon"),
     ("folded trailer", head(CHUNKED) + b"3\r\nabc\r\n0\r\nX-A: b\r\n c\r\n\r\n", "folded header field"),
 ]
@@ -203,7 +204,8 @@ def test_an_early_answer_spoils_the_connection(stage):
 
 @pytest.mark.parametrize("status, lines, gone", [
     (b"204 X", [b"Content-Length: 0"], "Content-Length"), (b"204 X", [CHUNKED], "Transfer-Encoding"),
-    (b"304 X", [CHUNKED], "Transfer-Encoding"), (b"200 OK", [b"Keep-Alive: timeout=9", b"Content-Length: 0"], "Keep-Alive"),
+    (b"304 X", [CHUNKED], "Transfer-Encoding"),
+    (b"200 OK", [b"Keep-Alive: timeout=9", b"Content-Length: 0"], "Keep-Alive"),
 ])
 def test_fields_that_may_not_stand_there_go(stage, status, lines, gone):
     """RFC 9110 8.6, RFC 9112 6.1."""
@@ -236,7 +238,8 @@ def test_lengths_without_content_stay(stage, status, length):
     assert response.get("Content-Length") == str(length)
 
 
-SPLITS = ["%0d%0aSet-Cookie:%20evil=1", "%0aSet-Cookie:evil=1", "%0d", "%00", "a%0d%0a%0d%0aHTTP/1.1%20200%20OK", "%C4%8D%C4%8A"]
+SPLITS = ["%0d%0aSet-Cookie:%20evil=1", "%0aSet-Cookie:evil=1", "%0d", "%00", "a%0d%0a%0d%0aHTTP/1.1%20200%20OK",
+          "%C4%8D%C4%8A"]
 
 
 @pytest.fixture(scope="module")
