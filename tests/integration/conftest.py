@@ -25,7 +25,7 @@ def pytest_runtest_makereport(item, call):
     """A failure shows what the daemons said."""
     report = (yield).get_result()
     if report.failed:
-        for weir in daemon.running:
+        for weir in [one for one in daemon.running if one.config.exists()]:
             report.sections.append((f"{weir.config}", weir.config.read_text()[:3000]))
             report.sections.append(("its error log", weir.log()[-1500:]))
             report.sections.append(("its stderr", weir.stderr()[-12000:]))

@@ -79,7 +79,7 @@ def abused():
     """A daemon with modules at work in front of an origin, and how many descriptors it had at first."""
     origin = Origin()
     text = f"""workers 1; gzip on; access_log access.log; response_header set X-A $host;
-               upstream u {{ server 127.0.0.1:{origin.port}; keepalive 0; }} site _ {{ proxy u; }}"""
+               upstream u {{ server 127.0.0.1:{origin.port} max_fails=0; keepalive 0; }} site _ {{ proxy u; }}"""
     try:
         with serving(text, modules=["gzip", "access-log", "headers"]) as weir:
             weir.origin = origin

@@ -44,6 +44,11 @@ def identity(pid):
     return {name: value.split() for name, value in re.findall(r"^(\w+):\s*(.*)$", status, re.MULTILINE)}
 
 
+def states_of_threads(pid):
+    return [open(f"/proc/{pid}/task/{task}/stat").read().rpartition(")")[2].split()[0]
+            for task in os.listdir(f"/proc/{pid}/task")]
+
+
 # -- stopping ----------------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +161,7 @@ def test_connections_that_wait_during_a_crash_are_served(crashing):
     one = crashing(OK)
     server = one.server()
     os.kill(server, signal.SIGSTOP)
+    eventually(lambda: all(state == "T" for state in states_of_threads(server)), "the server stands still")
     waiting = [Client(("127.0.0.1", one.http_port)) for _ in range(20)]
     for client in waiting:
         client.request()
