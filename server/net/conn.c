@@ -205,7 +205,7 @@ static bool is_reset_after_eof(struct conn *conn)
 static void on_recheck(struct deadline *deadline)
 {
     struct conn *conn = list_entry(deadline, struct conn, recheck);
-    if (conn->state != CONN_OPEN || conn->transport || conn->can_read || conn->saw_eof || conn->is_broken)
+    if (conn->state != CONN_OPEN || conn->can_read || conn->saw_eof || conn->is_broken)
         return;
     if (!has_error(conn))
         return;

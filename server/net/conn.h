@@ -11,7 +11,7 @@
  *          transport's). On a plain connection a failed write does not forbid reading what had come before, so that an
  *          early answer is still got.
  * Note:    after a short read no further one is tried before the next edge. An RST that came in one edge with the last
- *          data shows in no later one, so a plain connection that stays silent after a short read is asked once, after
+ *          data shows in no later one, so a connection that stays silent after a short read is asked once, after
  *          CONN_RECHECK ms, whether it still stands.
  *          TCP_NODELAY is set by conn_connect and, for accepted sockets, inherited from the listener. */
 #ifndef NET_CONN_H

@@ -103,16 +103,19 @@ static int64_t read_transport(struct conn *conn, const struct iovec *iov, int co
     int64_t n = conn->transport->readv(conn->transport_state, spans, (uint32_t)count);
     if (n > 0) {
         /* Short, and nothing held back: the transport has drained the socket. The peer's FIN brings no further edge. */
-        if ((size_t)n < bytes_in_all(iov, count) && !conn->peer_closed && !transport_holds_bytes(conn))
+        if ((size_t)n < bytes_in_all(iov, count) && !conn->peer_closed && !transport_holds_bytes(conn)) {
             conn->can_read = false;
+            deadline_set(&conn->recheck, CONN_RECHECK);
+        }
         conn->bytes_in += (uint64_t)n;
         return n;
     }
     switch (n) {
     case WEIR_IO_EOF:
         return end_of_input(conn);
-    case WEIR_IO_WANT_READ:
+    case WEIR_IO_WANT_READ: /* part of a record may have been read on the way here */
         conn->can_read = false;
+        deadline_set(&conn->recheck, CONN_RECHECK);
         return CONN_AGAIN;
     case WEIR_IO_WANT_WRITE:
         conn->can_read = conn->can_write = false;
