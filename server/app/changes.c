@@ -322,7 +322,8 @@ void change_failed(struct child *child, str text)
         sv.failure = arena_str(sv.pending.arena, text);
 }
 
-/* The next server begins with what was live, and is asked once more: what ended this one may have been something else. */
+/* The next server begins with what was live, and is asked once more: what ended this one may have been something
+ * else. */
 static void reload_interrupted(void)
 {
     bool again = !sv.is_second_try;

@@ -2,7 +2,8 @@
 /* channel.h: what supervisor and server say to each other: short texts, each with at most one descriptor.
  *
  * Shape:   "verb rest", one packet each, over a SOCK_SEQPACKET pair.
- *          supervisor -> server: crumbs+fd, control+fd, listen INDEX KEY+fd, file PATH+fd, log PATH+fd, user NAME GROUP,
+ *          supervisor -> server: crumbs+fd, control+fd, listen INDEX KEY+fd, file PATH+fd, log PATH+fd, user NAME
+ * GROUP,
  *                                drain, quarantine NAME BUILD DEEP WHY, start PATH, reload PATH, refused TEXT,
  *                                retire TEXT, kept TEXT, stop, quit, reopen
  *          server -> supervisor: ready, failed TEXT, reload, reloaded, reload-failed TEXT, upgrade, unquarantine NAME,

@@ -442,6 +442,7 @@ bool control_open(int listening_fd)
 {
     list_init(&control.clients);
     control.client_count = 0;
+    control.has_left = false;
     control.listener = (struct listener){ 0 };
     control.is_open = listener_open(&control.listener, listening_fd, NULL, on_accept);
     if (!control.is_open)

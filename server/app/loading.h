@@ -57,7 +57,8 @@ static inline struct loading *loading_of(const struct configuration *configurati
 /* bindhost.c */
 void bindhost_init(struct loading *l);
 bool bindhost_read_config(void *loading, str path, struct arena *arena, str *text,
-                          str *why); void bindhost_list_config(void *arg, str pattern, void (*found)(void *to, str path), void *to);
+                          str *why);
+void bindhost_list_config(void *arg, str pattern, void (*found)(void *to, str path), void *to);
 /* a struct tree_reader's read */
 bool bindhost_note_file(struct loading *l, str path, bool is_log);
 

@@ -4,8 +4,8 @@
  *
  * Shape:   the child is this same program (`weir --rehearse`): it binds everything, module constructors included, and
  *          prints a plan of
- *          lines: `setting NAME VALUE`, `listen KEY`, `listen-if-possible KEY`, `read PATH`, `append PATH`. The parent stays small and never
- * loads a module.
+ *          lines: `setting NAME VALUE`, `listen KEY`, `listen-if-possible KEY`, `read PATH`, `append PATH`. The parent
+ * stays small and never loads a module.
  * Owner:   the plan's arena.
  * Errors:  ok is false and `text` says why; warnings may stand in text too when ok.
  * Limits:  60 s; 8 MiB of plan, 1 MiB of text. */

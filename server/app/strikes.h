@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* strikes.h: the supervisor's book of modules that crashed the server: three strikes within ten minutes put one build of
- * a module into quarantine.
+/* strikes.h: the supervisor's book of modules that crashed the server: three strikes within ten minutes put one build
+ * of a module into quarantine.
  *
  * Shape:   an entry a build, found by name and build (module_build.h); a replaced file begins anew.
  * Units:   milliseconds of a clock that only goes forward, passed in.

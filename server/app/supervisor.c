@@ -63,7 +63,8 @@ bool supervisor_bind(struct rehearsal *r, char *why, size_t n)
     return true;
 }
 
-/* The control socket's folder is ours alone to make when it is missing, as /run/weir is after a start of the machine. */
+/* The control socket's folder is ours alone to make when it is missing, as /run/weir is after a start of the
+ * machine. */
 static bool make_folders(const struct settings *s, char *why, size_t n)
 {
     if (s->control.n && !privileges_make_parents(s->control, why, n))
@@ -202,8 +203,8 @@ static void note_strike(const struct child *child, int status, str how)
         break;
     case STRIKE_OUT:
         sv.quick_crashes = 0; /* what crashed will not run again */
-        log_error("module %s: in quarantine after %s (build %s): its hooks that fail open are skipped, routes of others "
-                  "answer 503; replace the file and weir reload, or weir unquarantine %s",
+        log_error("module %s: in quarantine after %s (build %s): its hooks that fail open are skipped, routes of "
+                  "others answer 503; replace the file and weir reload, or weir unquarantine %s",
                   blame.name, strikes_find_out(&sv.strikes, name)->why, blame.build, blame.name);
         break;
     case STRIKE_DEEP:

@@ -62,9 +62,10 @@ struct h1_request {
  * must be empty and live in the arena. H1_DONE or H1_BAD. Refuses with 400 what section 3.2, 5, 6.3 call for (missing
  * or several Host, both framings, differing Content-Length, Transfer-Encoding other than one final chunked,
  * Transfer-Encoding in HTTP/1.0, obs-fold, white space before a colon, Host that differs from an absolute form is
- * replaced by it, Connection that names a field meant for all recipients), 501 for unknown transfer codings, 505 for other major versions. CONNECT: 501. Equal Content-Length
- * values repeated or listed are also refused. 417 for expectations other than 100-continue. An absolute form's
- * authority stands in the fields as Host afterwards; in OPTIONS without path it becomes the asterisk form. */
+ * replaced by it, Connection that names a field meant for all recipients), 501 for unknown transfer codings, 505 for
+ * other major versions. CONNECT: 501. Equal Content-Length values repeated or listed are also refused. 417 for
+ * expectations other than 100-continue. An absolute form's authority stands in the fields as Host afterwards; in
+ * OPTIONS without path it becomes the asterisk form. */
 enum h1_rc h1_parse_request(str head, const struct h1_limits *limits, struct arena *arena, struct fields *fields,
                             struct h1_request *out, struct h1_error *error);
 /* 2 when p begins with CRLF, else 0; need_more when p is just CR */

@@ -146,7 +146,8 @@ void metrics_print(FILE *out)
     print_one(out, "weir_accepted_total", "Client connections accepted.", "counter", sum.accepted);
     print_one(out, "weir_connections", "Client connections open.", "gauge", sum.connections);
     struct overload_figures overload = overload_figures(NULL);
-    print_one(out, "weir_memory_bytes", "Memory that buffers, requests and connections hold.", "gauge", overload.memory);
+    print_one(out, "weir_memory_bytes", "Memory that buffers, requests and connections hold.", "gauge",
+              overload.memory);
     print_one(out, "weir_connections_refused_total", "Connections over per_client, closed unread.", "counter",
               overload.refused);
     print_one(out, "weir_idle_closed_total", "Idle connections closed for new ones, or for memory.", "counter",

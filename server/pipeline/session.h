@@ -42,7 +42,8 @@ struct weir_conn {
     struct chain out;
     struct weir_req *current;
     uint64_t requests;
-    bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, refused, saw_eof, aborting,
+    bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, refused, saw_eof,
+        aborting,
         skipped_line, knows_local;
     uint64_t linger_bytes;
 };

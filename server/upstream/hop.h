@@ -20,8 +20,8 @@ enum hop_forward { HOP_FORWARD, HOP_ANSWER, HOP_MALFORMED };
 enum hop_forward hop_max_forwards(const struct weir_req *r);
 bool hop_count_down(const struct weir_req *r, struct fields *fields); /* one less for the next hop */
 
-/* The first protocol that the client offers and that may pass; empty: none. It must be no HTTP: otherwise requests would
- * follow in the tunnel that nobody here looks at. more: of weir_str, allowed besides the usual ones. */
+/* The first protocol that the client offers and that may pass; empty: none. It must be no HTTP: otherwise requests
+ * would follow in the tunnel that nobody here looks at. more: of weir_str, allowed besides the usual ones. */
 str hop_upgrade(const struct weir_req *r, const weir_table *more);
 /* What of a 426's Upgrade can be told on: the first protocol that is no HTTP; empty: none. */
 str hop_upgrade_offered(const struct fields *fields);

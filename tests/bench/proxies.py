@@ -187,7 +187,11 @@ http {{
     keepalive_timeout 600s;
     client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
     fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
-    server {{ listen 127.0.0.1:{port} backlog=4096; root {root}/www; location = /small {{ return 200 "{'x' * SIZES['small']}"; }} }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        root {root}/www;
+        location = /small {{ return 200 "{'x' * SIZES['small']}"; }}
+    }}
 }}
 """)
         log = open(root / "log", "wb")
@@ -197,7 +201,8 @@ http {{
 
     def make_certificate(self):
         base = self.folder / "certificate"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2",
                         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
                         "-keyout", f"{base}.key", "-out", f"{base}.crt"], check=True, capture_output=True)
         return base

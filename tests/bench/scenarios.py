@@ -41,8 +41,8 @@ class ConnectionPerRequest(Scenario):
     def load(self, proxy, requests):
         count = int(requests * self.share)
         url = f"http://127.0.0.1:{proxy.http}/{self.path}"
-        text = subprocess.run(["ab", "-q", "-n", str(count), "-c", str(self.clients), url], capture_output=True, text=True, timeout=300,
-                              check=True).stdout
+        command = ["ab", "-q", "-n", str(count), "-c", str(self.clients), url]
+        text = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
         done = int(re.search(r"Complete requests:\s+(\d+)", text).group(1))
         failed = int(re.search(r"Failed requests:\s+(\d+)", text).group(1))
         return done - failed, count - done + failed

@@ -20,8 +20,9 @@ PAGE = """<!doctype html>
 <ul>
 <li>Ask with <code>curl -i --compressed</code> and look at the fields of the answer: Content-Encoding, Vary.</li>
 <li>Look into the access log: one line per request, with the client's address, the status and the bytes sent.</li>
-<li>Change the site's file in conf.d, then ask <code>weir check</code> what it thinks, and <code>weir reload</code> to make the
-change live. Connections that are open stay open; a mistake is refused and the former configuration goes on serving.</li>
+<li>Change the site's file in conf.d, then ask <code>weir check</code> what it thinks, and <code>weir reload</code> to
+make the change live. Connections that are open stay open; a mistake is refused and the former
+configuration goes on serving.</li>
 <li>Remove gzip.conf and reload: the module is gone, and with it everything it did.</li>
 <li>Stop this service: weir answers 502 at once, names the reason in its error log, and recovers by itself.</li>
 </ul>

@@ -26,7 +26,8 @@ def build(folder, place, flags=CLOSED, revision=0):
         target.parent.mkdir()
         for module in pathlib.Path(MODULES).glob("*.so"):
             os.symlink(module.resolve(), target.parent / module.name)
-    made = subprocess.run([*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-O1", "-Wl,-z,defs", "-Wl,--build-id",
+    made = subprocess.run([*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-O1", "-Wl,-z,defs",
+                           "-Wl,--build-id",
                            f"-I{HERE.parents[1]}/sdk/include", f"-DAT_{place}", f"-DFLAGS={flags}",
                            f"-DREVISION={revision}", "-o", f"{target}.new", str(HERE / "modules" / "crasher.c")],
                           capture_output=True, text=True, timeout=120)
@@ -44,7 +45,8 @@ class Crashing(Weir):
         text = (f"modules_dir {folder}/modules; module crasher; module headers; workers 2;"
                 f"{'crasher on;' if everywhere else ''} {more}"
                 f"upstream picked {{ server {url.removeprefix('http://')}; BALANCE }}"
-                f"site a.test {{ route /crash/ {{ crasher on; response_header set X-Value \"v=$crasher_value\"; proxy {url}; }}"
+                "site a.test { route /crash/ { crasher on; "
+                f"response_header set X-Value \"v=$crasher_value\"; proxy {url}; }}"
                 f" route /picked {{ proxy picked; }} route / {{ respond 200 calm; }} }}")
         text = text.replace("BALANCE", "balance crasher;" if self.balances else "")
         super().__init__(text, env={"WEIR_CRASHER": str(self.trigger)})

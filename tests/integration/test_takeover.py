@@ -339,7 +339,8 @@ def test_a_server_killed_while_it_starts(killed, step):
         time.sleep(step * 0.004)
         with contextlib.suppress(ProcessLookupError):
             os.kill(fresh, signal.SIGKILL)
-        eventually(lambda gone=(before, fresh): served(one) and one.servers() and one.servers()[0] not in gone, "service")
+        gone = (before, fresh)
+        eventually(lambda: served(one) and one.servers() and one.servers()[0] not in gone, "service")
     assert one.process.poll() is None
 
 

@@ -38,7 +38,8 @@ static const struct script scripts[] = {
                    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nthree\r\n0\r\n\r\n", 200, "three" } } },
     { .name = "tunnel",
       .request = "GET /0 HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nping",
-      .answers = { { "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 101, "" } },
+      .answers = { { "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+                     101, "" } },
       .is_tunnel = true },
     { .name = "own answers",
       .request = "GET /0 HTTP/1.1\r\nHost: own\r\n\r\nGET /1 HTTP/1.1\r\nHost: own\r\n\r\n"
