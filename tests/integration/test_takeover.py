@@ -205,10 +205,15 @@ def test_answers_and_tunnels_that_run_are_finished_by_the_former_server(upgradab
     eventually(lambda: before not in one.servers(), "the former server ends")
 
 
+def is_stopped(task):
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def test_connections_in_the_queue_go_to_the_new_server(upgradable):
     one = upgradable(OK)
     before = one.server()
     os.kill(before, signal.SIGSTOP)
+    eventually(lambda: all(is_stopped(task) for task in pathlib.Path(f"/proc/{before}/task").iterdir()), "it stands still")
     try:
         waiting = [Client(("127.0.0.1", one.http_port)).request() for _ in range(20)]
         one.process.send_signal(signal.SIGUSR2)
