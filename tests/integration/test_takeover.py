@@ -213,7 +213,8 @@ def test_connections_in_the_queue_go_to_the_new_server(upgradable):
     one = upgradable(OK)
     before = one.server()
     os.kill(before, signal.SIGSTOP)
-    eventually(lambda: all(is_stopped(task) for task in pathlib.Path(f"/proc/{before}/task").iterdir()), "it stands still")
+    tasks = pathlib.Path(f"/proc/{before}/task")
+    eventually(lambda: all(is_stopped(task) for task in tasks.iterdir()), "it stands still")
     try:
         waiting = [Client(("127.0.0.1", one.http_port)).request() for _ in range(20)]
         one.process.send_signal(signal.SIGUSR2)

@@ -16,6 +16,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import statistics
 import sys
 import tempfile
@@ -310,6 +311,7 @@ class Soak:
 
 def main():
     logging.getLogger("websockets").addHandler(logging.NullHandler())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10
     soak = Soak(minutes)
     try:
