@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Clients that reset their connection at once behind what they send: an RST that comes with the last data has no edge of
-its own."""
+"""Clients that reset their connection at once behind what they send: an RST that comes with the last data has no edge
+of its own."""
 
 import pytest
 
