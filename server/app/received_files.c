@@ -4,8 +4,10 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +17,9 @@ struct received {
     int fd;
     bool is_log;
 };
+/* Changed by the main thread alone, under the lock, as workers that rotate a log look into it. */
 static struct received *all;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct received *find(str path, bool is_log)
 {
@@ -25,13 +29,28 @@ static struct received *find(str path, bool is_log)
     return NULL;
 }
 
+static void replace(struct received *r, int fd)
+{
+    pthread_mutex_lock(&lock);
+    close(r->fd);
+    r->fd = fd;
+    pthread_mutex_unlock(&lock);
+}
+
+static void put(struct received *r)
+{
+    pthread_mutex_lock(&lock);
+    r->next = all;
+    all = r;
+    pthread_mutex_unlock(&lock);
+}
+
 void received_file_add(str path, int fd, bool is_log)
 {
     struct received *r = find(path, is_log);
 
     if (r) {
-        close(r->fd);
-        r->fd = fd;
+        replace(r, fd);
         return;
     }
     r = mem_zalloc(sizeof(*r));
@@ -44,8 +63,8 @@ void received_file_add(str path, int fd, bool is_log)
     }
     memcpy(copy, path.p, path.n);
     copy[path.n] = 0;
-    *r = (struct received){ .next = all, .path = copy, .fd = fd, .is_log = is_log };
-    all = r;
+    *r = (struct received){ .path = copy, .fd = fd, .is_log = is_log };
+    put(r);
 }
 
 int received_file_open(void *arg, str path)
@@ -79,12 +98,17 @@ static bool is_still_there(int fd, const char *path)
 
 int received_log_open(const char *path)
 {
+    pthread_mutex_lock(&lock);
     struct received *r = find(str_of(path), true);
     int fd = -1;
-
     if (!r || !is_still_there(r->fd, path))
         fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-    return fd < 0 && r ? fcntl(r->fd, F_DUPFD_CLOEXEC, 3) : fd;
+    if (fd < 0 && r)
+        fd = fcntl(r->fd, F_DUPFD_CLOEXEC, 3);
+    int why = errno;
+    pthread_mutex_unlock(&lock);
+    errno = why;
+    return fd;
 }
 
 void received_files_list(void *arg, str pattern, void (*found)(void *to, str path), void *to)
@@ -97,6 +121,7 @@ void received_files_list(void *arg, str pattern, void (*found)(void *to, str pat
 
 void received_files_forget(bool logs_too)
 {
+    pthread_mutex_lock(&lock);
     for (struct received **at = &all; *at;) {
         struct received *r = *at;
         if (r->is_log && !logs_too) {
@@ -108,4 +133,5 @@ void received_files_forget(bool logs_too)
         mem_free(r->path);
         mem_free(r);
     }
+    pthread_mutex_unlock(&lock);
 }

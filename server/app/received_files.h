@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* received_files.h: files that the supervisor opened for the server, by path. Thread: main. Owner: this list, of the
- * descriptors. */
+/* received_files.h: files that the supervisor opened for the server, by path. Owner: this list, of the descriptors.
+ * Thread: main; received_log_open any, as workers rotate their logs. */
 #ifndef APP_RECEIVED_FILES_H
 #define APP_RECEIVED_FILES_H
 
