@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* main.c: the program's entry. */
-#include "app/cli.h"
+#include "app/cli/cli.h"
 
 int main(int argc, char **argv)
 {

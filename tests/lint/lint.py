@@ -42,7 +42,7 @@ LIBRARY_HOMES = [
     (re.compile(r"event2/|event\.h$|evutil"), ("server/loop/",)),
     (re.compile(r"openssl/"), ("modules/tls/",)),
     (re.compile(r"zlib\.h$"), ("modules/gzip/",)),
-    (re.compile(r"pcre2"), ("server/app/regex.",)),
+    (re.compile(r"pcre2"), ("server/app/house/regex.",)),
     (re.compile(r"^ares\.h$"), ("server/loop/resolver.",)),
     (re.compile(r"nghttp2/"), ("server/http/",)),
     (re.compile(r"dlfcn\.h$"), ("server/app/", "sdk/harness/")),
@@ -163,7 +163,7 @@ def opening():
 
 def has_own_header(name):
     """A source that includes a header of its folder is described there."""
-    folders = {target.rpartition("/")[0] for _, _, quoted, target in includes([name]) if quoted}
+    folders = {target.rpartition("/")[0].rpartition("/")[2] for _, _, quoted, target in includes([name]) if quoted}
     return name.endswith(".c") and not folders.isdisjoint({"", name.split("/")[-2]})
 
 

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/configuration.h"
+#include "app/house/configuration.h"
 #include "pipeline/session.h"
 
 #ifndef COUNT

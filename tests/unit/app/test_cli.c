@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "app/cli.h"
+#include "app/cli/cli.h"
 
 enum { WORDS = 6 };
 

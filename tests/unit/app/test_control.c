@@ -2,9 +2,9 @@
 /* The control socket as its clients see it. The server behind it is played by the test. */
 #include "../loop/turning.h"
 
-#include "app/control.h"
-#include "app/json.h"
-#include "app/server.h"
+#include "app/control/control.h"
+#include "app/control/json.h"
+#include "app/process/server.h"
 #include "net/listener.h"
 
 #include <errno.h>

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "app/crash.h"
-#include "app/watchdog.h"
+#include "app/process/crash.h"
+#include "app/process/watchdog.h"
 #include "pipeline/module.h"
 
 #include <dlfcn.h>

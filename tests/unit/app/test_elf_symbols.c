@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "app/elf_symbols.h"
+#include "app/cli/elf_symbols.h"
 
 #include <fcntl.h>
 #include <link.h>

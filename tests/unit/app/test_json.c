@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "app/json.h"
+#include "app/control/json.h"
 
 static struct arena *arena;
 

@@ -2,7 +2,7 @@
 /* Modules from disk: found, found again, refused in words. The modules of this build are in $WEIR_MODULES. */
 #include "from_text.h"
 
-#include "app/loader.h"
+#include "app/house/loader.h"
 
 #include <fcntl.h>
 #include <sys/sendfile.h>

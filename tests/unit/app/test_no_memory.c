@@ -2,7 +2,7 @@
 /* A configuration is bound with each of its allocations failing in turn: it is refused in order, never half-bound. */
 #include "from_text.h"
 
-#include "app/loader.h"
+#include "app/house/loader.h"
 #include "base/mem.h"
 
 static const char text[] =

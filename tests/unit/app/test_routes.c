@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "from_text.h"
 
-#include "app/regex.h"
+#include "app/house/regex.h"
 
 static const char text[] = "site a.example {\n"
                            "    listen 127.0.0.1:9000;\n"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "app/strikes.h"
+#include "app/process/strikes.h"
 
 enum { MINUTE = 60 * 1000 };
 

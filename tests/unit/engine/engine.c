@@ -2,7 +2,7 @@
 #define _GNU_SOURCE 1
 #include "engine.h"
 
-#include "app/configuration.h"
+#include "app/house/configuration.h"
 #include "base/block.h"
 #include "base/clock.h"
 #include "base/hash.h"

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "app/cli/cli_status.h"
+
+#include "app/control/json.h"
+
+struct status {
+    str json;
+    struct arena *arena;
+    FILE *out;
+};
+
+static str member_text(const struct status *status, str object, const char *name)
+{
+    str value, text = STR_NONE;
+
+    if (json_member(object, name, &value))
+        json_text(value, status->arena, &text);
+    return text;
+}
+
+static unsigned long long number(const struct status *status, const char *name)
+{
+    str value = STR_NONE;
+
+    json_member(status->json, name, &value);
+    return json_number(value);
+}
+
+static bool is_true(const struct status *status, const char *name)
+{
+    str value = STR_NONE;
+
+    return json_member(status->json, name, &value) && json_is_true(value);
+}
+
+/* The two largest units: "3 d 4 h", "12 min 5 s", "7 s". */
+static void print_uptime(uint64_t seconds, FILE *out)
+{
+    static const struct {
+        const char *name;
+        uint64_t seconds;
+    } units[] = {
+        {"d",    86400},
+        { "h",   3600 },
+        { "min", 60   },
+        { "s",   1    }
+    };
+    unsigned i = 0;
+
+    while (i < 3 && seconds < units[i].seconds)
+        i++;
+    fprintf(out, "%llu %s", (unsigned long long)(seconds / units[i].seconds), units[i].name);
+    seconds %= units[i].seconds;
+    if (i < 3)
+        fprintf(out, " %llu %s", (unsigned long long)(seconds / units[i + 1].seconds), units[i + 1].name);
+}
+
+static void print_listen(const struct status *status)
+{
+    str list, item, tls;
+
+    if (!json_member(status->json, "listen", &list) || !json_first(list, &list))
+        return;
+    fprintf(status->out, "  listening on   ");
+    while (json_next(&list, &item)) {
+        str address = member_text(status, item, "address");
+        fprintf(status->out, " " STR_FMT "%s", STR_ARG(address),
+                json_member(item, "tls", &tls) && json_is_true(tls) ? " (tls)" : "");
+    }
+    fprintf(status->out, "\n");
+}
+
+static void print_upstream(const struct status *status, str upstream)
+{
+    str list, item, name = member_text(status, upstream, "name"), active;
+
+    if (!json_member(upstream, "servers", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item)) {
+        str reason = member_text(status, item, "reason"), server = member_text(status, item, "name");
+        str state = member_text(status, item, "state");
+        fprintf(status->out, "  upstream        " STR_FMT " " STR_FMT ": " STR_FMT, STR_ARG(name), STR_ARG(server),
+                STR_ARG(state));
+        if (reason.n)
+            fprintf(status->out, " (" STR_FMT ")", STR_ARG(reason));
+        if (json_member(item, "active", &active))
+            fprintf(status->out, ", %llu under way", (unsigned long long)json_number(active));
+        fprintf(status->out, "\n");
+    }
+}
+
+static void print_upstreams(const struct status *status)
+{
+    str list, item;
+
+    if (!json_member(status->json, "upstreams", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item))
+        print_upstream(status, item);
+}
+
+static void print_modules(const struct status *status)
+{
+    str list, item;
+
+    if (!json_member(status->json, "modules", &list) || !json_first(list, &list))
+        return;
+    fprintf(status->out, "  modules        ");
+    while (json_next(&list, &item)) {
+        str path = member_text(status, item, "path"), name = member_text(status, item, "name");
+        str version = member_text(status, item, "version");
+        if (path.n) /* those built in are always there */
+            fprintf(status->out, " " STR_FMT " " STR_FMT ",", STR_ARG(name), STR_ARG(version));
+    }
+    fprintf(status->out, " and what is built in\n");
+}
+
+static void print_quarantine(const struct status *status)
+{
+    str list, item;
+
+    if (!json_member(status->json, "quarantine", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item)) {
+        str name = member_text(status, item, "module"), reason = member_text(status, item, "reason");
+        fprintf(status->out, "  quarantine      " STR_FMT ": " STR_FMT "\n", STR_ARG(name), STR_ARG(reason));
+        fprintf(status->out, "                  replace the file and weir reload, or weir unquarantine " STR_FMT "\n",
+                STR_ARG(name));
+    }
+}
+
+bool status_print(str json, struct arena *arena, FILE *out)
+{
+    struct status s = { json, arena, out };
+    str version = member_text(&s, json, "version"), started = member_text(&s, json, "started");
+    str file = member_text(&s, json, "configuration");
+
+    if (!version.n)
+        return false;
+    fprintf(out, "weir " STR_FMT ", server process %llu, up ", STR_ARG(version), number(&s, "pid"));
+    print_uptime(number(&s, "uptime"), out);
+    fprintf(out, " (since " STR_FMT ")%s\n", STR_ARG(started),
+            is_true(&s, "stopping")   ? ", stopping"
+            : is_true(&s, "draining") ? ", draining"
+                                      : "");
+    fprintf(out, "  configuration   " STR_FMT ", generation %llu (%llu alive)\n", STR_ARG(file),
+            number(&s, "generation"), number(&s, "snapshots_alive"));
+    fprintf(out, "  reloads         %llu done, %llu refused\n", number(&s, "reloads"), number(&s, "failed_reloads"));
+    fprintf(out, "  workers         %llu\n", number(&s, "workers"));
+    fprintf(out, "  connections     %llu now, %llu accepted\n", number(&s, "connections"), number(&s, "accepted"));
+    fprintf(out, "  requests        %llu\n", number(&s, "requests"));
+    print_listen(&s);
+    print_upstreams(&s);
+    print_modules(&s);
+    print_quarantine(&s);
+    return true;
+}

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The control socket, from both ends.
+server_libweir_a_SOURCES += \
+	server/app/control/control.c server/app/control/control.h \
+	server/app/control/control_answer.c server/app/control/control_answer.h \
+	server/app/control/control_client.c server/app/control/control_client.h \
+	server/app/control/json.c server/app/control/json.h

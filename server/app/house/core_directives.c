@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core_directives.c: what the request engine asks of every scope: limits, deadlines, trust, error pages. */
+#include "app/house/builtin.h"
+#include "base/diag.h"
+#include "config/args.h"
+#include "config/value.h"
+#include "pipeline/core_conf.h"
+#include "pipeline/overload.h"
+
+enum { MEMORY_LEAST = 4 * 1024 * 1024 };
+
+/* The engine reads the part it knows; the words are what the statement said. */
+struct error_page_record {
+    struct error_page page;
+    weir_table words; /* of weir_str: STATUS... PATH */
+};
+
+/* -- error_page ---------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    str ending, media_type;
+} media_types[] = {
+    { S(".html"), S("text/html; charset=utf-8") },
+    { S(".htm"), S("text/html; charset=utf-8") },
+    { S(".txt"), S("text/plain; charset=utf-8") },
+    { S(".json"), S("application/json") },
+    { S(".xml"), S("application/xml") },
+    { S(".svg"), S("image/svg+xml") },
+    { S(".png"), S("image/png") },
+    { S(".jpg"), S("image/jpeg") },
+    { S(".gif"), S("image/gif") },
+    { S(".webp"), S("image/webp") },
+};
+
+static str media_type_of(str path)
+{
+    for (size_t i = 0; i < sizeof(media_types) / sizeof(media_types[0]); i++)
+        if (path.n > media_types[i].ending.n &&
+            str_equal_nocase(str_from(path, path.n - media_types[i].ending.n), media_types[i].ending))
+            return media_types[i].media_type;
+    return S("text/html; charset=utf-8");
+}
+
+static bool read_status(weir_conf *c, uint32_t word, str text, uint64_t *status)
+{
+    if (str_to_u64(text, status) && *status >= 400 && *status <= 599)
+        return true;
+    diag_error(c->binder->diags, word_place(c->statement, &c->statement->args[word]),
+               S("400 to 599: only errors have pages"), "error_page: \"%.*s\" is no error status",
+               STR_ARG(str_upto(text, 100)));
+    c->failed = true;
+    return false;
+}
+
+static int set_error_page(weir_conf *c, const struct weir_directive *directive, void *to)
+{
+    struct error_page_record *record = to;
+    const weir_str *words = record->words.base;
+    uint32_t count = record->words.count - 1; /* at least one word: the table says so */
+    bool fine = true;
+
+    if (count == 0)
+        return weir_conf_error(c, "error_page: STATUS... and PATH are needed");
+    uint64_t *statuses = weir_conf_alloc(c, count * sizeof(*statuses));
+    record->page.path = path_beside(c->binder->arena, c->statement->source->path, words[count]);
+    if (!statuses || !record->page.path.p)
+        return weir_conf_error(c, "error_page: no memory");
+    for (uint32_t i = 0; i < count; i++)
+        fine &= read_status(c, i, words[i], &statuses[i]);
+    record->page.statuses = (weir_table){ statuses, count, sizeof(*statuses) };
+    record->page.media_type = media_type_of(record->page.path);
+    (void)directive;
+    return weir_conf_read_file(c, record->page.path, &record->page.content) == 0 && fine ? 0 : -1;
+}
+
+/* -- timeout ------------------------------------------------------------------------------------------------------- */
+
+static const struct word *find_option(const struct statement *statement, str key)
+{
+    for (uint32_t i = 0; i < statement->arg_count; i++)
+        if (str_equal(statement->args[i].key, key))
+            return &statement->args[i];
+    return NULL;
+}
+
+/* `header` is asked before anybody knows which site a request is for. */
+static int set_timeout(weir_conf *c, const struct weir_directive *directive, void *to)
+{
+    const struct word *header = find_option(c->statement, S("header"));
+
+    (void)directive;
+    (void)to;
+    if (c->statement->arg_count == 0)
+        return weir_conf_error(c, "timeout: nothing is set");
+    if (!header || weir_conf_scope(c) == WEIR_IN_TOP)
+        return 0;
+    diag_error(c->binder->diags, word_place(c->statement, header),
+               S("say it at top level: it runs before the site is known"),
+               "timeout: header= holds for the whole server");
+    c->failed = true;
+    return -1;
+}
+
+/* -- overload ------------------------------------------------------------------------------------------------------ */
+
+static int refuse(weir_conf *c, str hint, const char *what)
+{
+    diag_error(c->binder->diags, word_place(c->statement, &c->statement->args[0]), hint, "%.*s: \"%.*s\" is no %s",
+               STR_ARG(c->statement->name.text), STR_ARG(str_upto(c->statement->args[0].text, 100)), what);
+    c->failed = true;
+    return -1;
+}
+
+static int set_max_connections(weir_conf *c, const struct weir_directive *directive, void *to)
+{
+    struct core_conf *core = to;
+    uint64_t most = 0;
+
+    (void)directive;
+    core->max_connections = OVERLOAD_AUTO;
+    if (str_equal(core->max_connections_said, S("auto")))
+        return 0;
+    if (!str_to_u64(core->max_connections_said, &most) || most < 1 || most > UINT32_MAX)
+        return refuse(c, S("auto, or 1 and more"), "number of connections");
+    core->max_connections = most;
+    return 0;
+}
+
+static int set_max_memory(weir_conf *c, const struct weir_directive *directive, void *to)
+{
+    struct core_conf *core = to;
+    struct value_error error = { STR_NONE, STR_NONE };
+    uint64_t most = 0;
+
+    (void)directive;
+    core->max_memory = str_equal(core->max_memory_said, S("off")) ? OVERLOAD_NO_LIMIT : OVERLOAD_AUTO;
+    if (core->max_memory == OVERLOAD_NO_LIMIT || str_equal(core->max_memory_said, S("auto")))
+        return 0;
+    bool is_size = value_read(WEIR_TYPE_SIZE, NULL, core->max_memory_said, c->binder->arena, &most, &error);
+    if (!is_size || most < MEMORY_LEAST)
+        return refuse(c, S("auto, off, or a size of 4m and more"), "limit of memory");
+    core->max_memory = most;
+    return 0;
+}
+
+/* -- tables -------------------------------------------------------------------------------------------------------- */
+
+#define TIMEOUT(Name, Field, Default)                                                                                  \
+    {                                                                                                                  \
+        .name = (Name), .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = (Default), .min = 1,         \
+        .offset = WEIR_FIELD(struct core_conf, Field, WEIR_C_DURATION)                                                 \
+    }
+
+static const struct weir_arg timeout_args[] = {
+    TIMEOUT("header", timeout_header, "10s"),  TIMEOUT("body", timeout_body, "30s"),
+    TIMEOUT("send", timeout_send, "30s"),      TIMEOUT("idle", timeout_idle, "75s"),
+    TIMEOUT("connect", timeout_connect, "5s"), TIMEOUT("response", timeout_response, "60s"),
+    TIMEOUT("tunnel", timeout_tunnel, "1h"),
+};
+static const struct weir_arg max_connections_args[] = {
+    { .name = "auto|N",
+      .type = WEIR_TYPE_STR,
+      .fallback = "auto",
+      .offset = WEIR_FIELD(struct core_conf, max_connections_said, WEIR_C_STR) },
+    { .name = "per_client",
+      .type = WEIR_TYPE_UINT,
+      .flags = WEIR_ARG_OPTION,
+      .fallback = "0",
+      .max = 1000000,
+      .offset = WEIR_FIELD(struct core_conf, max_per_client, WEIR_C_UINT) },
+};
+static const struct weir_arg max_memory_args[] = {
+    { .name = "auto|off|SIZE",
+      .type = WEIR_TYPE_STR,
+      .fallback = "auto",
+      .offset = WEIR_FIELD(struct core_conf, max_memory_said, WEIR_C_STR) },
+};
+static const struct weir_arg error_page_args[] = {
+    { .name = "STATUS... PATH",
+      .type = WEIR_TYPE_STR,
+      .flags = WEIR_ARG_REST,
+      .offset = offsetof(struct error_page_record, words) },
+    { .name = "PLACE",
+      .type = WEIR_TYPE_PLACE,
+      .offset = WEIR_FIELD(struct error_page_record, page.place, WEIR_C_PLACE) },
+};
+static const struct weir_arg trusted_args[] = {
+    { .name = "CIDR",
+      .type = WEIR_TYPE_CIDR,
+      .flags = WEIR_ARG_REST,
+      .offset = offsetof(struct core_conf, trusted_proxies) },
+};
+
+static const struct weir_directive directives[] = {
+    WEIR_DIR(struct core_conf, max_body, SIZE, "max_body", WEIR_IN_HTTP, "0",
+             "largest request body, 413 above it; 0: no limit"),
+    WEIR_DIR_BOUND(struct core_conf, max_header_size, SIZE, "max_header_size", WEIR_IN_TOP, "16k", 1024, 1u << 20,
+                   "bytes of a request's head, 431 above them"),
+    WEIR_DIR_BOUND(struct core_conf, max_headers, UINT, "max_headers", WEIR_IN_TOP, "100", 1, 10000,
+                   "fields of a request's head, 431 above them"),
+    { .name = "timeout",
+      .scopes = WEIR_IN_HTTP,
+      .args = WEIR_TABLE(timeout_args),
+      .set = set_timeout,
+      .doc = "header: total for a request's head (top level); the others are idle times: reading a body, sending, "
+             "between requests, "
+             "connecting to an upstream, waiting for its answer, a tunnel" },
+    { .name = "max_connections",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(max_connections_args),
+      .set = set_max_connections,
+      .doc = "client connections at one time (auto: half as many as descriptors): above it the longest idle one gives "
+             "way to a new one, with none idle for a second accepting pauses; per_client: of one address (IPv6: /64, "
+             "not of trusted_proxies), closed unread above it; 0: no limit" },
+    { .name = "max_memory",
+      .scopes = WEIR_IN_TOP,
+      .args = WEIR_TABLE(max_memory_args),
+      .set = set_max_memory,
+      .doc = "buffers, requests and connections together (auto: half of the machine's or container's memory): near it "
+             "idle connections are closed, above it requests get 503 with Retry-After, health checks last" },
+    WEIR_DIR_BOUND(struct core_conf, min_rate, SIZE, "min_rate", WEIR_IN_HTTP, "0", 0, 1u << 30,
+                   "bytes a second, on average over its timeout, that a client sends of a body or takes of an answer; "
+                   "0: any at all, as an honest phone may be as slow as an attacker, and each holds bounded memory"),
+    { .name = "trusted_proxies",
+      .scopes = WEIR_IN_TOP,
+      .merge = WEIR_MERGE_APPEND,
+      .args = WEIR_TABLE(trusted_args),
+      .doc = "peers whose X-Forwarded-For and Forwarded are believed" },
+    { .name = "error_page",
+      .scopes = WEIR_IN_HTTP,
+      .merge = WEIR_MERGE_INNER_FIRST,
+      .args = WEIR_TABLE(error_page_args),
+      .record_size = sizeof(struct error_page_record),
+      .offset = offsetof(struct core_conf, error_pages),
+      .set = set_error_page,
+      .doc = "the file to send for errors that weir itself makes; its media type is that of the file's ending" },
+};
+
+const struct weir_module core_module = {
+    BUILTIN_MODULE("core", "limits, deadlines, trust and error pages"),
+    .conf_size = sizeof(struct core_conf),
+    .directives = WEIR_TABLE(directives),
+};
