@@ -87,7 +87,7 @@ static bool wants_input(const struct weir_conn *c)
 
 static bool has_input(const struct weir_conn *c)
 {
-    return c->in && c->in_at < c->in->used;
+    return intake_n(&c->in) > 0;
 }
 
 static void settle_wait(struct weir_conn *c)
@@ -112,54 +112,15 @@ static void settle_wait(struct weir_conn *c)
 
 /* -- input buffer -------------------------------------------------------------------------------------------------- */
 
-static void drop_input(struct weir_conn *c)
-{
-    block_unref(c->in);
-    c->in = NULL;
-    c->in_at = 0;
-}
-
 static uint32_t block_size_wanted(const struct weir_conn *c)
 {
     bool is_long = c->decoder.kind != BODY_LENGTH || c->decoder.left > BLOCK_SMALL;
     bool streams = c->raw || (c->in_body && !c->body_done && is_long);
 
-    return streams && c->requests && c->in ? BLOCK_LARGE : BLOCK_SMALL;
-}
-
-/* Room to read into: the present block's rest, or a new block that begins with what is not used yet. */
-static bool input_room(struct weir_conn *c)
-{
-    struct block *old = c->in;
-
-    if (old && c->in_at == old->used && !block_is_shared(old))
-        c->in_at = old->used = 0;
-    if (old && old->used < old->size)
-        return true;
-    uint32_t rest = old ? old->used - c->in_at : 0;
-    uint32_t size = block_size_wanted(c);
-    if (rest >= size / 2)
-        size = rest * 2;
-    struct block *fresh = block_create(size);
-    if (!fresh)
-        return false;
-    if (rest)
-        memcpy(fresh->data, old->data + c->in_at, rest);
-    fresh->used = rest;
-    drop_input(c);
-    c->in = fresh;
-    return true;
+    return streams && c->requests && c->in.block ? BLOCK_LARGE : BLOCK_SMALL;
 }
 
 /* -- heads --------------------------------------------------------------------------------------------------------- */
-
-static bool pin_block(struct weir_req *r, struct block *block)
-{
-    if (arena_on_reset(r->arena, (void (*)(void *))block_unref, block_ref(block)))
-        return true;
-    block_unref(block);
-    return false;
-}
 
 static struct weir_req *new_request(struct weir_conn *c)
 {
@@ -189,8 +150,7 @@ static void bad_head(struct weir_conn *c, const struct h1_error *error)
     if (!r)
         return;
     c->refused = true;
-    if (c->in)
-        c->in_at = c->in->used; /* nothing behind a broken head can be told apart */
+    intake_use_all(&c->in); /* nothing behind a broken head can be told apart */
     request_bad(r, error->status, error->why);
     worker_defer(&c->flush);
 }
@@ -218,15 +178,15 @@ static void whole_head(struct weir_conn *c, str text, const struct h1_limits *li
 
     if (!r)
         return;
-    bool pinned = pin_block(r, c->in);
+    bool pinned = intake_pin(&c->in, r->arena);
     if (!pinned)
         error = (struct h1_error){ 503, "no memory" };
-    c->in_at += (uint32_t)text.n;
+    intake_use(&c->in, text.n);
     r->bytes_received = text.n;
     if (!pinned || h1_parse_request(text, limits, r->arena, &r->fields, &head, &error) != H1_DONE) {
         r->fields.count = 0;
         c->refused = true;
-        c->in_at = c->in->used;
+        intake_use_all(&c->in);
         request_bad(r, error.status, error.why);
         worker_defer(&c->flush);
         return;
@@ -246,20 +206,20 @@ static bool take_head(struct weir_conn *c)
     const struct core_conf *core = snapshot_current()->top_plan->core;
     struct h1_limits limits = { .head_bytes = (uint32_t)core->max_header_size, .fields = (uint32_t)core->max_headers };
     struct h1_error error = { 400, "bad request" };
-    const char *p = (const char *)c->in->data + c->in_at;
-    size_t n = c->in->used - c->in_at, head_bytes = 0;
+    str text = intake_rest(&c->in);
+    size_t head_bytes = 0;
 
     if (c->scan.seen == 0 && !c->skipped_line) {
         bool more = false;
-        size_t skip = h1_skip_empty_line(p, n, &more);
+        size_t skip = h1_skip_empty_line(text.p, text.n, &more);
         if (more)
             return false;
         c->skipped_line = skip > 0;
-        c->in_at += (uint32_t)skip;
+        intake_use(&c->in, skip);
         if (skip)
             return true;
     }
-    switch (h1_scan(&c->scan, p, n, &limits, &head_bytes, &error)) {
+    switch (h1_scan(&c->scan, text.p, text.n, &limits, &head_bytes, &error)) {
     case H1_MORE:
         return false;
     case H1_BAD:
@@ -271,7 +231,7 @@ static bool take_head(struct weir_conn *c)
     }
     c->scan = (struct h1_scan){ 0 };
     c->skipped_line = false;
-    whole_head(c, (str){ p, head_bytes }, &limits);
+    whole_head(c, (str){ text.p, head_bytes }, &limits);
     return !c->reaped;
 }
 
@@ -282,36 +242,10 @@ static void body_error(struct weir_conn *c, const struct h1_error *error)
     c->keep_alive = false;
     c->refused = true;
     c->body_done = true;
-    c->in_at = c->in ? c->in->used : 0;
+    intake_use_all(&c->in);
     if (c->current)
         request_broken_body(c->current, error->status, error->why);
     worker_defer(&c->flush);
-}
-
-/* Feeds what is buffered; the chain gets the content. */
-static enum h1_event decode(struct weir_conn *c, struct chain *content, struct h1_error *error)
-{
-    enum h1_event event = H1_BODY_MORE;
-
-    do {
-        const char *p = (const char *)c->in->data + c->in_at;
-        size_t used = 0;
-        str data = STR_NONE;
-        event = h1_body_feed(&c->decoder, p, c->in->used - c->in_at, &used, &data, error);
-        c->in_at += (uint32_t)used;
-        if (c->current)
-            c->current->bytes_received += used;
-        if (event != H1_BODY_DATA || !c->current)
-            continue;
-        const uint8_t *bytes = (const uint8_t *)data.p;
-        bool fine = c->decoder.kind == BODY_CHUNKED ? chain_append_part(content, c->in, bytes, data.n)
-                                                    : chain_append_block(content, c->in, bytes, data.n);
-        if (!fine) {
-            *error = (struct h1_error){ 503, "no memory" };
-            return H1_BODY_BAD;
-        }
-    } while (event == H1_BODY_DATA);
-    return event;
 }
 
 static bool feed_body(struct weir_conn *c)
@@ -320,17 +254,18 @@ static bool feed_body(struct weir_conn *c)
     struct chain content;
 
     chain_init(&content);
-    enum h1_event event = decode(c, &content, &error);
+    uint32_t before = intake_n(&c->in);
+    enum h1_event event = intake_decode(&c->in, &c->decoder, c->current ? &content : NULL, &error);
+    if (c->current)
+        c->current->bytes_received += before - intake_n(&c->in);
     if (event == H1_BODY_BAD) {
         chain_clear(&content);
         body_error(c, &error);
         return false;
     }
     c->body_done = event == H1_BODY_END;
-    if (!c->current) {
-        chain_clear(&content);
+    if (!c->current)
         return c->body_done;
-    }
     if (content.n || c->body_done) {
         h1_moved(c, H1_WAITS_BODY, content.n);
         request_body(c->current, &content, c->body_done);
@@ -341,15 +276,13 @@ static bool feed_body(struct weir_conn *c)
 static void feed_raw(struct weir_conn *c)
 {
     struct chain content;
-    uint32_t n = c->in->used - c->in_at;
 
     chain_init(&content);
-    if (!chain_append_block(&content, c->in, c->in->data + c->in_at, n)) {
+    if (!intake_pass_raw(&c->in, &content)) {
         session_close(c);
         return;
     }
-    c->in_at = c->in->used;
-    c->current->bytes_received += n;
+    c->current->bytes_received += content.n;
     wait_for(c, H1_WAITS_TUNNEL, true);
     request_body(c->current, &content, false);
 }
@@ -358,8 +291,8 @@ static void feed_raw(struct weir_conn *c)
 
 static void discard_input(struct weir_conn *c)
 {
-    c->linger_bytes += c->in->used - c->in_at;
-    c->in_at = c->in->used;
+    c->linger_bytes += intake_n(&c->in);
+    intake_use_all(&c->in);
     if (c->linger_bytes > LINGER_BYTES)
         session_close(c);
 }
@@ -435,31 +368,35 @@ static void look_for_end(struct weir_conn *c)
 
 static void read_more(struct weir_conn *c)
 {
-    uint64_t before = c->conn.bytes_in;
+    int64_t in_all = 0;
 
     while (!c->reaped && wants_input(c) && conn_may_read(&c->conn)) {
-        if (c->conn.bytes_in - before >= TURN_MOST) { /* a fast sender must not keep the worker for itself */
+        if (in_all >= TURN_MOST) { /* a fast sender must not keep the worker for itself */
             worker_defer(&c->flush);
             return;
         }
-        if (!input_room(c)) {
-            session_close(c);
-            return;
-        }
-        int64_t n = conn_read(&c->conn, c->in->data + c->in->used, c->in->size - c->in->used);
+        int64_t n = intake_read(&c->in, &c->conn, block_size_wanted(c));
         if (n == CONN_AGAIN)
             return;
         if (n == CONN_EOF) {
             input_ended(c);
             return;
         }
-        if (n < 0) {
+        if (n < 0) { /* or no memory */
             session_close(c);
             return;
         }
-        c->in->used += (uint32_t)n;
+        in_all += n;
         process(c);
     }
+}
+
+static void drop_used_input(struct weir_conn *c)
+{
+    bool more_body = c->in_body && !c->body_done;
+
+    if (c->in.block && !has_input(c) && !more_body && (!c->current || block_is_shared(c->in.block)))
+        intake_drop(&c->in);
 }
 
 void h1_session_readable(struct weir_conn *c)
@@ -473,8 +410,7 @@ void h1_session_readable(struct weir_conn *c)
     look_for_end(c);
     if (c->reaped)
         return;
-    if (c->in && c->in_at == c->in->used && (!c->current || block_is_shared(c->in)) && !(c->in_body && !c->body_done))
-        drop_input(c);
+    drop_used_input(c);
     settle_wait(c);
 }
 
@@ -574,6 +510,6 @@ void h1_session_drain(struct weir_conn *c)
 
 void h1_session_end(struct weir_conn *c)
 {
-    drop_input(c);
+    intake_drop(&c->in);
     chain_clear(&c->out);
 }

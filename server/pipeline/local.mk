@@ -15,6 +15,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/http1.c server/pipeline/http1.h \
 	server/pipeline/http1_write.c \
 	server/pipeline/identify.c \
+	server/pipeline/intake.c server/pipeline/intake.h \
 	server/pipeline/metrics.c server/pipeline/metrics.h \
 	server/pipeline/module.c server/pipeline/module.h \
 	server/pipeline/module_check.c server/pipeline/module_check.h \

@@ -9,6 +9,7 @@
 
 #include "loop/deadline.h"
 #include "net/conn.h"
+#include "pipeline/intake.h"
 #include "pipeline/request.h"
 
 
@@ -35,8 +36,7 @@ struct weir_conn {
     uint64_t moved;         /* bytes since that wait began: for min_rate */
 
     /* HTTP/1 */
-    struct block *in;          /* bytes read; NULL when idle */
-    uint32_t in_at;            /* first byte not yet used */
+    struct intake in;          /* empty when idle */
     struct h1_scan scan;
     struct h1_body decoder;
     struct chain out;

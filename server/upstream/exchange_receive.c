@@ -5,7 +5,7 @@
 #include "upstream/exchange.h"
 #include "upstream/hop.h"
 
-enum { INTERIM_MOST = 16, RESPONSE_HEAD_MOST = 64 * 1024, RESPONSE_FIELDS_MOST = 500 };
+enum { INTERIM_MOST = 16, RESPONSE_HEAD_MOST = 64 * 1024, RESPONSE_FIELDS_MOST = 500, ROOM_LEAST = 1024 };
 
 static const struct h1_limits limits = { .head_bytes = RESPONSE_HEAD_MOST, .fields = RESPONSE_FIELDS_MOST };
 
@@ -17,36 +17,6 @@ static uint32_t block_size_wanted(const struct exchange *x)
         return BLOCK_SMALL;
     const struct h1_body *decoder = &x->uc->decoder;
     return decoder->kind == BODY_LENGTH && decoder->left <= BLOCK_SMALL ? BLOCK_SMALL : BLOCK_LARGE;
-}
-
-static bool input_room(struct exchange *x)
-{
-    struct upstream_conn *uc = x->uc;
-    struct block *old = uc->in;
-
-    if (old && uc->in_at == old->used && !block_is_shared(old))
-        uc->in_at = old->used = 0;
-    if (old && old->used < old->size)
-        return true;
-    uint32_t rest = old ? old->used - uc->in_at : 0;
-    uint32_t size = block_size_wanted(x);
-    if (rest >= size / 2)
-        size = rest * 2;
-    struct block *fresh = block_create(size);
-    if (!fresh)
-        return false;
-    if (rest)
-        memcpy(fresh->data, old->data + uc->in_at, rest);
-    fresh->used = rest;
-    block_unref(old);
-    uc->in = fresh;
-    uc->in_at = 0;
-    return true;
-}
-
-static bool has_input(const struct upstream_conn *uc)
-{
-    return uc->in && uc->in_at < uc->in->used;
 }
 
 /* -- the head ------------------------------------------------------------------------------------------------------ */
@@ -131,14 +101,6 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
     request_origin_head(r);
 }
 
-static bool pin_block(struct weir_req *r, struct block *block)
-{
-    if (arena_on_reset(r->arena, (void (*)(void *))block_unref, block_ref(block)))
-        return true;
-    block_unref(block);
-    return false;
-}
-
 static bool take_head(struct exchange *x)
 {
     struct upstream_conn *uc = x->uc;
@@ -146,21 +108,21 @@ static bool take_head(struct exchange *x)
     struct h1_error error = { 502, "malformed response" };
     struct h1_response head = { 0 };
     struct fields fields;
-    const char *p = (const char *)uc->in->data + uc->in_at;
+    str text = intake_rest(&uc->in);
     size_t head_bytes = 0;
 
-    enum h1_rc rc = h1_scan(&uc->scan, p, uc->in->used - uc->in_at, &limits, &head_bytes, &error);
+    enum h1_rc rc = h1_scan(&uc->scan, text.p, text.n, &limits, &head_bytes, &error);
     if (rc == H1_MORE)
         return false;
     fields_init(&fields, r->arena);
     if (rc == H1_DONE) {
         uc->scan = (struct h1_scan){ 0 };
-        if (!pin_block(r, uc->in)) {
+        if (!intake_pin(&uc->in, r->arena)) {
             exchange_fail(x, 503, "no memory");
             return false;
         }
-        uc->in_at += (uint32_t)head_bytes;
-        rc = h1_parse_response((str){ p, head_bytes }, &limits, r->is_head, r->arena, &fields, &head, &error);
+        intake_use(&uc->in, head_bytes);
+        rc = h1_parse_response((str){ text.p, head_bytes }, &limits, r->is_head, r->arena, &fields, &head, &error);
     }
     if (rc == H1_BAD) {
         exchange_fail(x, 502, error.why);
@@ -182,30 +144,6 @@ static bool take_head(struct exchange *x)
 
 /* -- the body ------------------------------------------------------------------------------------------------------ */
 
-static enum h1_event decode(struct exchange *x, struct chain *content, struct h1_error *error)
-{
-    struct upstream_conn *uc = x->uc;
-    enum h1_event event = H1_BODY_MORE;
-
-    do {
-        const char *p = uc->in ? (const char *)uc->in->data + uc->in_at : NULL;
-        size_t n = uc->in ? uc->in->used - uc->in_at : 0, used = 0;
-        str data = STR_NONE;
-        event = h1_body_feed(&uc->decoder, p, n, &used, &data, error);
-        uc->in_at += (uint32_t)used;
-        if (event != H1_BODY_DATA)
-            break;
-        const uint8_t *bytes = (const uint8_t *)data.p;
-        bool fine = uc->decoder.kind == BODY_CHUNKED ? chain_append_part(content, uc->in, bytes, data.n)
-                                                     : chain_append_block(content, uc->in, bytes, data.n);
-        if (!fine) {
-            error->why = "no memory";
-            return H1_BODY_BAD;
-        }
-    } while (event == H1_BODY_DATA);
-    return event;
-}
-
 static bool take_body(struct exchange *x)
 {
     struct upstream_conn *uc = x->uc;
@@ -214,7 +152,7 @@ static bool take_body(struct exchange *x)
     struct chain content;
 
     chain_init(&content);
-    enum h1_event event = decode(x, &content, &error);
+    enum h1_event event = intake_decode(&uc->in, &uc->decoder, &content, &error);
     if (event == H1_BODY_BAD) {
         chain_clear(&content);
         exchange_fail(x, 502, error.why);
@@ -234,14 +172,12 @@ static bool take_raw(struct exchange *x)
 {
     struct upstream_conn *uc = x->uc;
     struct chain content;
-    uint32_t n = uc->in->used - uc->in_at;
 
     chain_init(&content);
-    if (!chain_append_block(&content, uc->in, uc->in->data + uc->in_at, n)) {
+    if (!intake_pass_raw(&uc->in, &content)) {
         exchange_fail(x, 503, "no memory");
         return false;
     }
-    uc->in_at = uc->in->used;
     request_origin_body(x->r, &content, false, true);
     return x->uc == uc;
 }
@@ -261,7 +197,7 @@ static bool process(struct exchange *x)
     struct upstream_conn *uc = x->uc;
     bool more = true;
 
-    while (more && x->uc == uc && (has_input(uc) || (x->phase == EXCHANGE_BODY && x->r->status != 101 &&
+    while (more && x->uc == uc && (intake_n(&uc->in) > 0 || (x->phase == EXCHANGE_BODY && x->r->status != 101 &&
                                                      body_is_complete(x)))) {
         if (x->phase == EXCHANGE_HEAD)
             more = take_head(x);
@@ -315,6 +251,15 @@ static void origin_pauses(struct exchange *x)
         request_origin_body(x->r, &nothing, false, true);
 }
 
+/* One that the client still has to take, with hardly any room left: no use to wait with. */
+static void drop_full_input(struct intake *in)
+{
+    const struct block *block = in->block;
+
+    if (block && in->at == block->used && block->size - block->used < ROOM_LEAST && block_is_shared(block))
+        intake_drop(in);
+}
+
 void exchange_receive(struct exchange *x)
 {
     struct upstream_conn *uc = x->uc;
@@ -322,11 +267,11 @@ void exchange_receive(struct exchange *x)
     if (!uc || x->phase < EXCHANGE_HEAD || !process(x))
         return;
     while (x->uc == uc && wants_input(x) && conn_may_read(&uc->conn)) {
-        if (!input_room(x)) {
+        int64_t n = intake_read(&uc->in, &uc->conn, block_size_wanted(x));
+        if (n == INTAKE_NO_MEMORY) {
             exchange_fail(x, 503, "no memory");
             return;
         }
-        int64_t n = conn_read(&uc->conn, uc->in->data + uc->in->used, uc->in->size - uc->in->used);
         if (n == CONN_AGAIN) {
             origin_pauses(x);
             break;
@@ -340,16 +285,11 @@ void exchange_receive(struct exchange *x)
             return;
         }
         x->got_bytes = true;
-        uc->in->used += (uint32_t)n;
         if (x->phase != EXCHANGE_RAW)
             deadline_set(&uc->deadline, x->r->plan->core->timeout_response);
         if (!process(x))
             return;
     }
-    if (x->uc == uc && uc->in && uc->in_at == uc->in->used && block_is_shared(uc->in) &&
-        uc->in->size - uc->in->used < 1024) {
-        block_unref(uc->in);
-        uc->in = NULL;
-        uc->in_at = 0;
-    }
+    if (x->uc == uc)
+        drop_full_input(&uc->in);
 }

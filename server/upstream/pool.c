@@ -186,8 +186,7 @@ void pool_close(struct upstream_conn *uc)
     if (uc->conn.transport && uc->conn.state == CONN_OPEN && !uc->conn.is_broken)
         conn_shutdown_write(&uc->conn);
     conn_close(&uc->conn);
-    block_unref(uc->in);
-    uc->in = NULL;
+    intake_drop(&uc->in);
     chain_clear(&uc->out);
     worker_defer(&uc->reap);
 }
@@ -276,7 +275,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
     char byte;
     if (uc->conn.can_read && !uc->conn.transport)
         conn_peek(&uc->conn, &byte, 1); /* nothing there: then it says so from now on */
-    bool dirty = uc->out.n || (uc->in && uc->in_at < uc->in->used) || uc->conn.peer_closed || uc->conn.saw_eof ||
+    bool dirty = uc->out.n || intake_n(&uc->in) || uc->conn.peer_closed || uc->conn.saw_eof ||
         uc->conn.can_read;
     if (!uc->keep || dirty || keepalive == 0 || pool->users == 0 || !has_address(pool, &uc->to)) {
         pool_close(uc);
@@ -285,9 +284,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
     if (pool->idle_count >= keepalive) { /* the one idle the longest goes */
         pool_close(list_entry(pool->idle.prev, struct upstream_conn, link));
     }
-    block_unref(uc->in);
-    uc->in = NULL;
-    uc->in_at = 0;
+    intake_drop(&uc->in);
     uc->scan = (struct h1_scan){ 0 };
     deadline_set(&uc->deadline, keepalive_ms);
     list_push_front(&pool->idle, &uc->link);

@@ -9,6 +9,7 @@
 #include "loop/deadline.h"
 #include "loop/resolver.h"
 #include "net/conn.h"
+#include "pipeline/intake.h"
 #include "pipeline/request.h"
 #include "upstream/upstream.h"
 
@@ -37,8 +38,7 @@ struct upstream_conn {
     struct list link;          /* in pool->idle */
     struct deadline deadline;
     struct deferred reap;
-    struct block *in;
-    uint32_t in_at;
+    struct intake in;
     struct h1_scan scan;
     struct h1_body decoder;
     struct chain out;

@@ -4,6 +4,7 @@ UNIT_TESTS += tests/unit/pipeline/test_api
 UNIT_TESTS += tests/unit/pipeline/test_api_conf
 UNIT_TESTS += tests/unit/pipeline/test_clients
 UNIT_TESTS += tests/unit/pipeline/test_dict
+UNIT_TESTS += tests/unit/pipeline/test_intake
 UNIT_TESTS += tests/unit/pipeline/test_module
 UNIT_TESTS += tests/unit/pipeline/test_order
 UNIT_TESTS += tests/unit/pipeline/test_plan
