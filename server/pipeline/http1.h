@@ -8,26 +8,50 @@
 #ifndef PIPELINE_HTTP1_H
 #define PIPELINE_HTTP1_H
 
+#include "pipeline/intake.h"
 #include "pipeline/session.h"
+
+enum h1_waits { H1_WAITS_NOTHING, H1_WAITS_HEAD, H1_WAITS_BODY, H1_WAITS_SEND, H1_WAITS_IDLE, H1_WAITS_LINGER,
+                H1_WAITS_TUNNEL, H1_WAITS_HALF_CLOSED };
+
+/* There from the first byte of a request until the connection is idle again. */
+struct h1 {
+    struct weir_conn *c;
+    struct h1 *next;           /* among the spare ones */
+    struct intake in;
+    struct h1_scan scan;
+    struct h1_body decoder;
+    struct chain out;
+    struct weir_req *current;
+    enum h1_waits waits;
+    uint64_t moved;            /* bytes since that wait began: for min_rate */
+    bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, refused, saw_eof,
+        aborting, skipped_line;
+    uint64_t linger_bytes;
+};
+
+/* http1_state.c */
+struct h1 *h1_take(struct weir_conn *c); /* NULL without memory */
+void h1_give(struct weir_conn *c);       /* fine when it has none */
+void h1_worker_down(struct pipeline_worker *pw);
 
 void h1_session_start(struct weir_conn *c);
 void h1_session_readable(struct weir_conn *c);
 void h1_session_flush(struct weir_conn *c);
 void h1_session_due(struct weir_conn *c);   /* its deadline passed */
 void h1_session_drain(struct weir_conn *c); /* closes it if it is idle; again, for those that become so */
+bool h1_session_is_busy(const struct weir_conn *c); /* a request is under way */
+void h1_session_gone(struct weir_conn *c, const char *why); /* its request is told that the connection is */
 void h1_session_end(struct weir_conn *c);   /* closed: let go of buffers */
 
 /* http1_write.c */
-void h1_write_out(struct weir_conn *c);
-void h1_tunnel_check(struct weir_conn *c);  /* closes a tunnel whose ways have both ended */
+void h1_write_out(struct h1 *h);
+void h1_tunnel_check(struct h1 *h);  /* closes a tunnel whose ways have both ended */
 extern const struct codec_calls h1_codec;
-void h1_response_over(struct weir_conn *c); /* http1.c: the request is forgotten: next one, or close */
+void h1_response_over(struct h1 *h); /* http1.c: the request is forgotten: next one, or close */
 
-enum h1_waits { H1_WAITS_NOTHING, H1_WAITS_HEAD, H1_WAITS_BODY, H1_WAITS_SEND, H1_WAITS_IDLE, H1_WAITS_LINGER,
-                H1_WAITS_TUNNEL,
-                H1_WAITS_HALF_CLOSED };
-void h1_wait(struct weir_conn *c, enum h1_waits kind);
+void h1_wait(struct h1 *h, enum h1_waits kind);
 /* So many bytes moved while it waited: the wait begins anew, unless min_rate asks for more within one. */
-void h1_moved(struct weir_conn *c, enum h1_waits kind, uint64_t bytes);
+void h1_moved(struct h1 *h, enum h1_waits kind, uint64_t bytes);
 
 #endif

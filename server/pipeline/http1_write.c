@@ -14,7 +14,7 @@ enum {
 
 /* -- the head ------------------------------------------------------------------------------------------------------ */
 
-static bool queue_head(struct weir_conn *c, int status, str reason, const struct fields *fields)
+static bool queue_head(struct h1 *h, int status, str reason, const struct fields *fields)
 {
     size_t size = HEAD_EXTRA + reason.n + h1_fields_size(fields);
     struct block *block = block_create(size <= BLOCK_SMALL ? BLOCK_SMALL : (uint32_t)size);
@@ -24,85 +24,85 @@ static bool queue_head(struct weir_conn *c, int status, str reason, const struct
     struct out out = { .p = (char *)block->data, .room = block->size };
     h1_put_response(&out, status, reason, fields);
     block->used = (uint32_t)out.n;
-    bool fine = !out.full && chain_append_block(&c->out, block, block->data, out.n);
+    bool fine = !out.full && chain_append_block(&h->out, block, block->data, out.n);
     block_unref(block);
     if (fine)
-        worker_defer(&c->flush);
+        worker_defer(&h->c->flush);
     return fine;
 }
 
 /* May another request follow although this one's body has not come whole? Only when little of it is left. */
-static bool body_can_be_skipped(const struct weir_conn *c, const struct weir_req *r)
+static bool body_can_be_skipped(const struct h1 *h, const struct weir_req *r)
 {
-    if (c->body_done)
+    if (h->body_done)
         return true;
     if (r->expects_continue) /* it will never come, or it will: nobody knows */
         return false;
-    return c->decoder.kind == BODY_LENGTH && c->decoder.left <= SKIP_MOST;
+    return h->decoder.kind == BODY_LENGTH && h->decoder.left <= SKIP_MOST;
 }
 
-static bool set_connection(struct weir_conn *c, struct weir_req *r)
+static bool set_connection(struct h1 *h, struct weir_req *r)
 {
     bool offers = r->status == 426 && fields_find_id(&r->rsp, FIELD_UPGRADE); /* RFC 9110 7.8, 15.5.22 */
 
     fields_remove_id(&r->rsp, FIELD_CONNECTION);
     if (r->status == 101)
         return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("Upgrade"));
-    if (!body_can_be_skipped(c, r) || r->is_shed || pipeline_worker_self()->draining)
-        c->keep_alive = false;
-    if (!c->keep_alive)
+    if (!body_can_be_skipped(h, r) || r->is_shed || pipeline_worker_self()->draining)
+        h->keep_alive = false;
+    if (!h->keep_alive)
         return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), offers ? S("close, Upgrade") : S("close"));
     if (offers)
         return fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("Upgrade"));
     return r->version >= 11 || fields_append(&r->rsp, FIELD_CONNECTION, S("Connection"), S("keep-alive"));
 }
 
-static bool set_framing(struct weir_conn *c, struct weir_req *r)
+static bool set_framing(struct h1 *h, struct weir_req *r)
 {
     if (r->rsp_no_content || r->rsp_body != BODY_UNTIL_CLOSE)
         return true;
-    c->chunked_out = r->version >= 11;
-    if (c->chunked_out)
+    h->chunked_out = r->version >= 11;
+    if (h->chunked_out)
         return fields_append(&r->rsp, FIELD_TRANSFER_ENCODING, S("Transfer-Encoding"), S("chunked"));
-    c->keep_alive = false;
+    h->keep_alive = false;
     return true;
 }
 
 static void codec_head(struct weir_req *r)
 {
-    struct weir_conn *c = r->stream;
+    struct h1 *h = r->stream;
 
-    c->head_queued = true;
-    if (!set_framing(c, r) || !set_connection(c, r) ||
-        !queue_head(c, r->status, r->reason.n ? r->reason : status_reason(r->status), &r->rsp))
-        session_close(c);
+    h->head_queued = true;
+    if (!set_framing(h, r) || !set_connection(h, r) ||
+        !queue_head(h, r->status, r->reason.n ? r->reason : status_reason(r->status), &r->rsp))
+        session_close(h->c);
 }
 
 static void codec_info(struct weir_req *r, int status, const struct fields *fields)
 {
-    struct weir_conn *c = r->stream;
+    struct h1 *h = r->stream;
 
-    if (!c->head_queued)
-        queue_head(c, status, status_reason(status), fields);
+    if (!h->head_queued)
+        queue_head(h, status, status_reason(status), fields);
 }
 
 static void codec_send_continue(struct weir_req *r)
 {
-    struct weir_conn *c = r->stream;
+    struct h1 *h = r->stream;
 
-    if (r->version < 11 || c->head_queued)
+    if (r->version < 11 || h->head_queued)
         return;
     str text = S("HTTP/1.1 100 Continue\r\n\r\n");
-    chain_append_static(&c->out, text.p, text.n);
-    worker_defer(&c->flush);
+    chain_append_static(&h->out, text.p, text.n);
+    worker_defer(&h->c->flush);
 }
 
 /* -- the body ------------------------------------------------------------------------------------------------------ */
 
-static bool queue_trailers(struct weir_conn *c, const struct fields *trailers)
+static bool queue_trailers(struct h1 *h, const struct fields *trailers)
 {
     if (trailers->count == 0)
-        return chain_append_static(&c->out, "0\r\n\r\n", 5);
+        return chain_append_static(&h->out, "0\r\n\r\n", 5);
     size_t size = 16 + h1_fields_size(trailers);
     struct block *block = block_create(size <= BLOCK_SMALL ? BLOCK_SMALL : (uint32_t)size);
     if (!block)
@@ -110,12 +110,12 @@ static bool queue_trailers(struct weir_conn *c, const struct fields *trailers)
     struct out out = { .p = (char *)block->data, .room = block->size };
     h1_put_trailers(&out, trailers);
     block->used = (uint32_t)out.n;
-    bool fine = !out.full && chain_append_block(&c->out, block, block->data, out.n);
+    bool fine = !out.full && chain_append_block(&h->out, block, block->data, out.n);
     block_unref(block);
     return fine;
 }
 
-static bool join_content(struct weir_conn *c, struct chain *content)
+static bool join_content(struct h1 *h, struct chain *content)
 {
     char copy[JOIN_MOST];
     size_t n = chain_copy_out(content, copy, sizeof(copy));
@@ -123,10 +123,10 @@ static bool join_content(struct weir_conn *c, struct chain *content)
     if (n != content->n)
         return false;
     chain_clear(content);
-    return chain_append_copy(&c->out, copy, n);
+    return chain_append_copy(&h->out, copy, n);
 }
 
-static bool queue_content(struct weir_conn *c, struct weir_req *r)
+static bool queue_content(struct h1 *h, struct weir_req *r)
 {
     uint64_t n = r->down.out.n;
 
@@ -134,11 +134,11 @@ static bool queue_content(struct weir_conn *c, struct weir_req *r)
         return true;
     r->body_sent += n;
     r->down.taken += n;
-    if (c->chunked_out)
-        return h1_append_chunk(&c->out, &r->down.out);
-    if (n <= JOIN_MOST && c->out.n && c->out.n <= JOIN_MOST)
-        return join_content(c, &r->down.out);
-    chain_move_all(&c->out, &r->down.out);
+    if (h->chunked_out)
+        return h1_append_chunk(&h->out, &r->down.out);
+    if (n <= JOIN_MOST && h->out.n && h->out.n <= JOIN_MOST)
+        return join_content(h, &r->down.out);
+    chain_move_all(&h->out, &r->down.out);
     return true;
 }
 
@@ -152,18 +152,18 @@ static bool length_is_kept(const struct weir_req *r, bool end)
 
 static void codec_abort(struct weir_req *r)
 {
-    struct weir_conn *c = r->stream;
+    struct h1 *h = r->stream;
 
-    c->keep_alive = false;
-    c->aborting = true;
-    worker_defer(&c->flush);
+    h->keep_alive = false;
+    h->aborting = true;
+    worker_defer(&h->c->flush);
 }
 
 static void codec_body(struct weir_req *r)
 {
-    struct weir_conn *c = r->stream;
+    struct h1 *h = r->stream;
 
-    if (c->end_queued || c->aborting || c->reaped || c->out.n >= OUT_MOST)
+    if (h->end_queued || h->aborting || h->c->reaped || h->out.n >= OUT_MOST)
         return;
     bool end = r->down.out_end;
     if (!length_is_kept(r, end)) {
@@ -171,38 +171,38 @@ static void codec_body(struct weir_req *r)
         codec_abort(r);
         return;
     }
-    if (!queue_content(c, r) || (end && c->chunked_out && !queue_trailers(c, &r->rsp_trailers))) {
+    if (!queue_content(h, r) || (end && h->chunked_out && !queue_trailers(h, &r->rsp_trailers))) {
         codec_abort(r);
         return;
     }
-    c->end_queued = end;
-    worker_defer(&c->flush);
+    h->end_queued = end;
+    worker_defer(&h->c->flush);
 }
 
 static void codec_tunnel(struct weir_req *r)
 {
-    struct weir_conn *c = r->stream;
+    struct h1 *h = r->stream;
 
-    c->raw = true;
-    c->keep_alive = false;
-    c->body_done = true;
-    worker_defer(&c->flush);
+    h->raw = true;
+    h->keep_alive = false;
+    h->body_done = true;
+    worker_defer(&h->c->flush);
 }
 
 static void codec_want_body(struct weir_req *r)
 {
-    struct weir_conn *c = r->stream;
+    struct h1 *h = r->stream;
 
-    worker_defer(&c->flush); /* reads on, if there is anything */
+    worker_defer(&h->c->flush); /* reads on, if there is anything */
 }
 
 static void codec_done(struct weir_req *r)
 {
-    struct weir_conn *c = r->stream;
+    struct h1 *h = r->stream;
 
-    if (c->current == r)
-        c->current = NULL;
-    c->raw = false;
+    if (h->current == r)
+        h->current = NULL;
+    h->raw = false;
 }
 
 const struct codec_calls h1_codec = {
@@ -219,70 +219,70 @@ const struct codec_calls h1_codec = {
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 
 /* A tunnel ends when both ways have ended. */
-void h1_tunnel_check(struct weir_conn *c)
+void h1_tunnel_check(struct h1 *h)
 {
-    if (c->reaped || !c->raw || !c->end_queued || c->out.n)
+    if (h->c->reaped || !h->raw || !h->end_queued || h->out.n)
         return;
-    if (!c->conn.write_shut)
-        conn_shutdown_write(&c->conn);
-    if (!c->saw_eof)
+    if (!h->c->conn.write_shut)
+        conn_shutdown_write(&h->c->conn);
+    if (!h->saw_eof)
         return;
-    request_sent(c->current);
-    session_close(c);
+    request_sent(h->current);
+    session_close(h->c);
 }
 
-static void aborted(struct weir_conn *c)
+static void aborted(struct h1 *h)
 {
-    struct weir_req *r = c->current;
-    bool unframed = r && r->head_sent && r->rsp_body == BODY_UNTIL_CLOSE && !c->chunked_out;
+    struct weir_req *r = h->current;
+    bool unframed = r && r->head_sent && r->rsp_body == BODY_UNTIL_CLOSE && !h->chunked_out;
 
-    if (unframed || (r && r->is_reset) || c->out.n)
-        conn_reset(&c->conn); /* an orderly end would look like the end of the content */
-    session_close(c);
+    if (unframed || (r && r->is_reset) || h->out.n)
+        conn_reset(&h->c->conn); /* an orderly end would look like the end of the content */
+    session_close(h->c);
 }
 
-static void all_written(struct weir_conn *c)
+static void all_written(struct h1 *h)
 {
-    struct weir_req *r = c->current;
+    struct weir_req *r = h->current;
 
     if (!r)
         return;
-    if (c->raw) {
+    if (h->raw) {
         request_drained(r);
-        h1_tunnel_check(c);
+        h1_tunnel_check(h);
         return;
     }
-    if (c->end_queued) {
+    if (h->end_queued) {
         request_sent(r);
-        h1_response_over(c);
+        h1_response_over(h);
         return;
     }
     request_drained(r);
 }
 
-void h1_write_out(struct weir_conn *c)
+void h1_write_out(struct h1 *h)
 {
-    uint64_t before = c->out.n;
-    int rc = before ? conn_write_chain(&c->conn, &c->out) : 1;
+    uint64_t before = h->out.n;
+    int rc = before ? conn_write_chain(&h->c->conn, &h->out) : 1;
 
-    if (c->current)
-        c->current->bytes_sent += before - c->out.n;
+    if (h->current)
+        h->current->bytes_sent += before - h->out.n;
     if (rc == CONN_BROKEN) {
-        session_close(c);
+        session_close(h->c);
         return;
     }
-    if (c->aborting) {
-        aborted(c);
+    if (h->aborting) {
+        aborted(h);
         return;
     }
     if (rc == 1) {
-        all_written(c);
+        all_written(h);
         return;
     }
-    if (c->raw)
-        h1_wait(c, H1_WAITS_TUNNEL);
-    else if (c->out.n != before || c->deadline_kind != H1_WAITS_SEND)
-        h1_moved(c, H1_WAITS_SEND, before - c->out.n);
-    if (c->out.n < OUT_LOW && c->current)
-        request_drained(c->current);
+    if (h->raw)
+        h1_wait(h, H1_WAITS_TUNNEL);
+    else if (h->out.n != before || h->waits != H1_WAITS_SEND)
+        h1_moved(h, H1_WAITS_SEND, before - h->out.n);
+    if (h->out.n < OUT_LOW && h->current)
+        request_drained(h->current);
 }

@@ -13,6 +13,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/dict.c server/pipeline/dict.h \
 	server/pipeline/error_page.c \
 	server/pipeline/http1.c server/pipeline/http1.h \
+	server/pipeline/http1_state.c \
 	server/pipeline/http1_write.c \
 	server/pipeline/identify.c \
 	server/pipeline/intake.c server/pipeline/intake.h \

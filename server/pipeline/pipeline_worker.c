@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipeline/crumb.h"
+#include "pipeline/http1.h"
 #include "pipeline/metrics.h"
 #include "pipeline/overload.h"
 #include "pipeline/sink.h"
@@ -72,6 +73,7 @@ static void free_parts(struct pipeline_worker *pw)
     if (pw->suspensions)
         suspensions_close(pw->suspensions);
     metrics_worker_down(pw);
+    h1_worker_down(pw);
     while (pw->spare_count)
         arena_destroy(pw->spare_arenas[--pw->spare_count]);
     worker_set_slot(pw->worker, WORKER_SLOT_PIPELINE, NULL);

@@ -23,6 +23,7 @@ static void session_free(struct deferred *deferred)
     struct weir_conn *c = list_entry(deferred, struct weir_conn, reap);
 
     list_remove(&c->flush.link); /* somebody may have asked for it behind session_close */
+    h1_give(c);
     mem_free(c->ctx);
     mem_free(c);
 }
@@ -43,8 +44,7 @@ void session_close(struct weir_conn *c)
         return;
     c->reaped = true;
     c->closing = true;
-    if (c->current)
-        request_gone(c->current, "client connection closed");
+    h1_session_gone(c, "client connection closed");
     setup_forget(c);
     deadline_cancel(&c->deadline);
     list_remove(&c->flush.link);
@@ -278,7 +278,6 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
     deadline_init(&c->deadline, on_deadline);
     deferred_init(&c->flush, on_flush);
     deferred_init(&c->reap, session_free);
-    chain_init(&c->out);
     list_push(&pw->connections, &c->link);
     figure_add(&pw->connection_count, 1);
     figure_add(&pw->accepted_total, 1);

@@ -9,9 +9,9 @@
 
 #include "loop/deadline.h"
 #include "net/conn.h"
-#include "pipeline/intake.h"
 #include "pipeline/request.h"
 
+struct h1;
 
 struct weir_conn {
     struct conn conn;
@@ -26,26 +26,14 @@ struct weir_conn {
     struct snapshot *setup;    /* while conn hooks and the handshake run */
     uint8_t peer[16], local[16];
     uint16_t peer_port, local_port;
-    bool is_tls, is_unix, closing, draining, reaped;
+    bool is_tls, is_unix, closing, reaped, knows_local;
     uint8_t *ctx;              /* modules' connection contexts; NULL: none wants any */
     uint32_t ctx_size;
     enum stage stage;
     uint32_t step;
     struct suspension *suspension;
-    uint32_t deadline_kind; /* enum h1_waits */
-    uint64_t moved;         /* bytes since that wait began: for min_rate */
-
-    /* HTTP/1 */
-    struct intake in;          /* empty when idle */
-    struct h1_scan scan;
-    struct h1_body decoder;
-    struct chain out;
-    struct weir_req *current;
     uint64_t requests;
-    bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, refused, saw_eof,
-        aborting,
-        skipped_line, knows_local;
-    uint64_t linger_bytes;
+    struct h1 *h1;             /* HTTP/1's; NULL while nothing is under way */
 };
 
 /* Per worker; slot WORKER_SLOT_PIPELINE. */
@@ -66,6 +54,8 @@ struct pipeline_worker {
     uint64_t next_request;
     struct arena *spare_arenas[32]; /* recycled request memory */
     unsigned spare_count;
+    struct h1 *spare_h1;
+    unsigned spare_h1_count;
     struct suspensions *suspensions;
     uint32_t module_count;          /* how many modules have come up on it; a reload may bring more */
     struct deferred finish;         /* pipeline_worker_down's last part */

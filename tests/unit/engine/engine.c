@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/worker_state.h"
+#include "pipeline/http1.h"
 #include "pipeline/sink.h"
 #include "upstream/pool.h"
 
@@ -252,6 +253,7 @@ void engine_forget(void)
 {
     pools_close_idle();
     engine_settle();
+    h1_worker_down(e.pw);
     while (e.pw->spare_count)
         arena_destroy(e.pw->spare_arenas[--e.pw->spare_count]);
     chain_drop_free_list();

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE 1
 #include "playing.h"
 
+#include "pipeline/http1.h"
+
 #include <sys/socket.h>
 
 enum { LONG = 50 * 1000 * 1000, PIECE = 64 * 1024 };
@@ -247,7 +249,7 @@ static void ends_stalls_behind_a_slow_client(void **state)
     (void)state;
     peer_put(origin, "HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n");
     struct weir_conn *c = list_entry(list_first(&pipeline_worker_self()->connections), struct weir_conn, link);
-    while (body_room(&c->current->down) > 0) /* nothing may be left in the kernel */
+    while (body_room(&c->h1->current->down) > 0) /* nothing may be left in the kernel */
         peer_put_bytes(origin, zeros, 1024);
     engine_advance(11000);
     peer_pull(client);
