@@ -44,7 +44,8 @@ static inline void intake_use_all(struct intake *in)
         in->at = in->block->used;
 }
 
-/* One conn_read behind what waits: its answer, or INTAKE_NO_MEMORY. A new block has `size` bytes, or twice what waits. */
+/* One conn_read behind what waits: its answer, or INTAKE_NO_MEMORY. A new block has `size` bytes, or twice what waits,
+ * if that is more. */
 int64_t intake_read(struct intake *in, struct conn *conn, uint32_t size);
 /* The block stays until the arena is reset: a head that lies in it is parsed in place. */
 bool intake_pin(const struct intake *in, struct arena *arena);
