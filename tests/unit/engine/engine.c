@@ -32,6 +32,7 @@ static struct {
     unsigned clients;
     char folder[32];
     uint64_t now_us, wall_ms;
+    bool is_running;
 } e = { .origins = { -1, -1 }, .listener = -1 };
 
 /* -- time ---------------------------------------------------------------------------------------------------------- */
@@ -60,12 +61,19 @@ unsigned engine_turns(unsigned most)
     unsigned quiet = 0, turns = 0;
 
     while (quiet < QUIET_TURNS && turns < most) {
+        e.is_running = true;
         worker_turn(e.worker, false);
+        e.is_running = false;
         turns++;
         bool idle = list_is_empty(&e.worker->deferred) && !atomic_load(&e.worker->mail);
         quiet = idle ? quiet + 1 : 0;
     }
     return turns;
+}
+
+bool engine_is_running(void)
+{
+    return e.is_running;
 }
 
 void engine_settle(void)
@@ -293,7 +301,9 @@ static void accept_fd(int fd)
 
     snprintf(text, sizeof(text), "192.0.2.1:%u", 1024 + e.clients++ % 60000);
     MUST(addr_parse(str_of(text), &from));
+    e.is_running = true;
     session_accept(e.point, fd, &from);
+    e.is_running = false;
     engine_settle();
 }
 

@@ -32,6 +32,7 @@ void engine_reload(const char *text); /* the next requests see it */
 void engine_down(void);               /* closes everything; ends the program when anything is left */
 void engine_settle(void);             /* turns until nothing moves any more */
 unsigned engine_turns(unsigned most); /* likewise, but at most so many; how many it took (most: it is still moving) */
+bool engine_is_running(void);         /* what happens now is the engine's doing, not its player's */
 void engine_advance(uint64_t ms);     /* the clock goes on, deadlines are told, and all settles */
 void engine_drain(void);
 /* Free lists, spare arenas and idle upstream connections go: what runs next allocates as if it was the first. */
