@@ -1,52 +1,83 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The origin and the proxies in front of it, each with one worker, upstream keep-alive on and no access log."""
+"""weir, nginx and HAProxy, each started with the same setup: upstream keep-alive on, no access log unless asked."""
+import dataclasses
 import os
 import pathlib
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
-SIZES = {"small": 128, "16k": 16 * 1024, "1m": 1024 * 1024}
+import origin
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for_port(port, process, seconds=10):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args[0]} ended with {process.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise RuntimeError(f"{process.args[0]} does not listen on {port}")
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a proxy is started with."""
+    workers: int = 1
+    gzip: int = 0         # level; 0: off
+    log: bool = False     # a line per request, to a file
+    sites: int = 1        # above 1: named site0.example, site1.example, ...
+    key: str = "p256"     # or rsa2048
 
 
 class Proxy:
-    def __init__(self, name, folder):
-        self.name = name
-        self.folder = folder / name
-        self.folder.mkdir()
-        self.http, self.https = free_port(), free_port()
-        self.process = None
+    name = ""
+    program = ""          # looked for in PATH
+    share = 1.0           # of the requests that the others get: for those that take many times longer
+    levels = (1, 6)       # of gzip that can be had
+    has_sites = True
+    reloads = False
 
-    def spawn(self, *command):
-        log = open(self.folder / "log", "wb")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        wait_for_port(self.http, self.process)
-        wait_for_port(self.https, self.process)
+    def __init__(self, folder, port, certificates, setup):
+        self.folder = folder
+        self.origin = port
+        self.certificate = certificates[setup.key]
+        self.setup = setup
+        self.http, self.https = origin.free_port(), origin.free_port()
+        self.process = None
+        self.command = self.configure()
+
+    @classmethod
+    def is_there(cls):
+        return shutil.which(cls.program) is not None
+
+    @classmethod
+    def fits(cls, setup):
+        return (setup.gzip == 0 or setup.gzip in cls.levels) and (setup.sites == 1 or cls.has_sites)
+
+    @classmethod
+    def version(cls):
+        text = subprocess.run([cls.program, *cls.version_asked], capture_output=True, text=True)
+        found = re.search(r"\d+\.\d+\.\d+", text.stdout + text.stderr)
+        return found[0] if found else "?"
+
+    version_asked = ("-v",)
+
+    def configure(self):
+        """Writes the configuration; the command that starts it."""
+        raise NotImplementedError
+
+    def reload(self):
+        raise NotImplementedError
+
+    def spawn(self):
+        with open(self.folder / "output", "ab") as output:
+            self.process = subprocess.Popen(self.command, stdout=output, stderr=output, start_new_session=True)
+
+    def start(self):
+        self.spawn()
+        origin.wait_for_port(self.http, self.process)
+        origin.wait_for_port(self.https, self.process)
 
     @property
     def pid(self):
         return self.process.pid
+
+    @property
+    def host(self):
+        return "localhost" if self.setup.sites == 1 else f"site{self.setup.sites // 2}.example"
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -54,15 +85,35 @@ class Proxy:
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
-                self.process.kill()
+                os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
 
 
 class Weir(Proxy):
-    def start(self, origin, certificate):
-        config = self.folder / "weir.conf"
-        config.write_text(f"""
-workers 1;
+    name = "weir"
+    reloads = True
+
+    @classmethod
+    def is_there(cls):
+        return True
+
+    @classmethod
+    def version(cls):
+        text = subprocess.run([os.environ["WEIR_BIN"], "version"], capture_output=True, text=True).stdout
+        return re.search(r"\d+\.\d+\.\d+", text)[0]
+
+    def configure(self):
+        setup, features = self.setup, ""
+        if setup.gzip:
+            features += f"module gzip; gzip on; gzip_level {setup.gzip};\n"
+        if setup.log:
+            features += f"module access-log; access_log {self.folder}/access.log;\n"
+        sites = f"site _ {{ tls_certificate {self.certificate}.crt {self.certificate}.key; proxy origin; }}\n"
+        if setup.sites > 1:
+            sites += "".join(f"site site{i}.example {{ proxy origin; }}\n" for i in range(setup.sites))
+        self.config = self.folder / "weir.conf"
+        self.config.write_text(f"""
+workers {setup.workers};
 error_log stderr warn;
 control {self.folder}/control.sock;
 state_dir {self.folder}/state;
@@ -71,26 +122,58 @@ http_port {self.http};
 https_port {self.https};
 https_redirect off;
 module tls;
-upstream origin {{ server 127.0.0.1:{origin}; keepalive 512; }}
-site _ {{
-    tls_certificate {certificate}.crt {certificate}.key;
-    proxy origin;
-}}
-""")
-        self.spawn(os.environ["WEIR_BIN"], "run", "-c", str(config))
+{features}
+upstream origin {{ server 127.0.0.1:{self.origin}; keepalive 512; }}
+{sites}""")
+        return [os.environ["WEIR_BIN"], "run", "-c", str(self.config)]
+
+    def reload(self):
+        subprocess.run([os.environ["WEIR_BIN"], "reload", "-c", str(self.config)], check=True, capture_output=True)
+
+
+NGINX_LOCATION = """
+        location / {
+            proxy_pass http://origin;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto $scheme;
+        }"""
 
 
 class Nginx(Proxy):
-    def start(self, origin, certificate):
+    name = program = "nginx"
+    reloads = True
+
+    def configure(self):
+        setup = self.setup
+        features = f"access_log {self.folder}/access.log combined buffer=64k;" if setup.log else "access_log off;"
+        if setup.gzip:
+            features += f" gzip on; gzip_comp_level {setup.gzip}; gzip_types text/plain; gzip_proxied any;"
+        servers = f"""
+    server {{
+        listen 127.0.0.1:{self.http} backlog=4096;
+        listen 127.0.0.1:{self.https} ssl backlog=4096;
+        ssl_certificate {self.certificate}.crt;
+        ssl_certificate_key {self.certificate}.key;
+        {NGINX_LOCATION}
+    }}
+"""
+        if setup.sites > 1:
+            listen = f"listen 127.0.0.1:{self.http};"
+            servers += "".join(f"server {{ {listen} server_name site{i}.example; {NGINX_LOCATION} }}\n"
+                               for i in range(setup.sites))
+            features += " server_names_hash_max_size 65536;"
         config = self.folder / "nginx.conf"
         config.write_text(f"""
-worker_processes 1;
+worker_processes {setup.workers};
 daemon off;
 pid {self.folder}/pid;
 error_log stderr error;
 events {{ worker_connections 15000; }}
 http {{
-    access_log off;
+    {features}
     keepalive_requests 100000000;
     client_body_temp_path {self.folder}/body;
     proxy_temp_path {self.folder}/proxy;
@@ -99,36 +182,46 @@ http {{
     proxy_buffers 8 64k;
     proxy_buffer_size 64k;
     proxy_busy_buffers_size 128k;
-    upstream origin {{ server 127.0.0.1:{origin}; keepalive 512; keepalive_requests 100000000; }}
-    server {{
-        listen 127.0.0.1:{self.http} backlog=4096;
-        listen 127.0.0.1:{self.https} ssl backlog=4096;
-        ssl_certificate {certificate}.crt;
-        ssl_certificate_key {certificate}.key;
-        ssl_session_cache shared:a:10m;
-        location / {{
-            proxy_pass http://origin;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto $scheme;
-        }}
-    }}
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:a:10m;
+    upstream origin {{ server 127.0.0.1:{self.origin}; keepalive 512; keepalive_requests 100000000; }}
+    {servers}
 }}
 """)
-        self.spawn("nginx", "-p", str(self.folder), "-c", str(config))
+        return ["nginx", "-p", str(self.folder), "-c", str(config)]
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
 
 
 class Haproxy(Proxy):
-    def start(self, origin, certificate):
+    name = program = "haproxy"
+    levels = (1,)         # its own compressor has one
+    reloads = True
+
+    def configure(self):
+        setup = self.setup
         pem = self.folder / "pem"
-        pem.write_text(pathlib.Path(f"{certificate}.crt").read_text() + pathlib.Path(f"{certificate}.key").read_text())
-        config = self.folder / "haproxy.cfg"
-        config.write_text(f"""
+        pem.write_text(pathlib.Path(f"{self.certificate}.crt").read_text() +
+                       pathlib.Path(f"{self.certificate}.key").read_text())
+        features = ""
+        if setup.log:
+            features += "    log stdout format raw local0\n    option httplog\n"
+        if setup.gzip:
+            features += "    compression algo gzip\n    compression type text/plain\n"
+        server = f"server a 127.0.0.1:{self.origin} pool-max-conn 512"
+        choice, backends = "default_backend b", f"backend b\n    {server}\n"
+        if setup.sites > 1:
+            table = self.folder / "sites.map"
+            table.write_text("".join(f"site{i}.example b{i}\n" for i in range(setup.sites)))
+            choice = f"use_backend %[req.hdr(host),lower,map({table})]"
+            backends = "".join(f"backend b{i}\n    {server}\n" for i in range(setup.sites))
+        self.config = self.folder / "haproxy.cfg"
+        self.config.write_text(f"""
 global
-    nbthread 1
+    nbthread {setup.workers}
     maxconn 9900
+    stats socket {self.folder}/socket mode 600 level admin expose-fd listeners
 defaults
     mode http
     timeout connect 5s
@@ -136,80 +229,14 @@ defaults
     timeout server 60s
     option forwardfor
     http-reuse always
+{features}
 frontend f
     bind 127.0.0.1:{self.http} backlog 4096
     bind 127.0.0.1:{self.https} ssl crt {pem} backlog 4096
-    default_backend b
-backend b
-    server a 127.0.0.1:{origin} pool-max-conn 512
-""")
-        self.spawn("haproxy", "-f", str(config))
+    {choice}
+{backends}""")
+        return ["haproxy", "-W", "-S", f"{self.folder}/master", "-f", str(self.config)]
 
-
-class House:
-    """One origin, several proxies."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.proxies = []
-        self.origin = None
-
-    def start(self, wanted):
-        port = self.start_origin()
-        certificate = self.make_certificate()
-        for kind, program in ((Weir, None), (Nginx, "nginx"), (Haproxy, "haproxy")):
-            name = kind.__name__.lower()
-            if (wanted and name not in wanted) or (program and not shutil.which(program)):
-                continue
-            proxy = kind(name, self.folder)
-            self.proxies.append(proxy)
-            proxy.start(port, certificate)
-
-    def start_origin(self):
-        port = free_port()
-        self.folder.chmod(0o755) # the origin's workers are somebody else when we are root
-        root = self.folder / "origin"
-        (root / "www").mkdir(parents=True)
-        for name, size in SIZES.items():
-            (root / "www" / name).write_bytes(b"x" * size)
-        config = root / "nginx.conf"
-        config.write_text(f"""
-worker_processes 1;
-daemon off;
-pid {root}/pid;
-error_log stderr error;
-events {{ worker_connections 15000; }}
-http {{
-    access_log off;
-    sendfile on;
-    open_file_cache max=10;
-    keepalive_requests 100000000;
-    keepalive_timeout 600s;
-    client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
-    fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        root {root}/www;
-        location = /small {{ return 200 "{'x' * SIZES['small']}"; }}
-    }}
-}}
-""")
-        log = open(root / "log", "wb")
-        self.origin = subprocess.Popen(["nginx", "-p", str(root), "-c", str(config)], stdout=log, stderr=log)
-        wait_for_port(port, self.origin)
-        return port
-
-    def make_certificate(self):
-        base = self.folder / "certificate"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-days", "2",
-                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                        "-keyout", f"{base}.key", "-out", f"{base}.crt"], check=True, capture_output=True)
-        return base
-
-    def stop(self):
-        for proxy in self.proxies:
-            proxy.stop()
-        if self.origin:
-            self.origin.terminate()
-            self.origin.wait()
+    def reload(self):
+        self.process.send_signal(signal.SIGUSR2)
+        time.sleep(0.1)   # the master takes its time to start the new worker: nothing tells when
