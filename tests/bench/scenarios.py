@@ -15,8 +15,8 @@ class Scenario:
     """Rounds of measure(), which gives {figure: number}; `errors` are added up, of all others the median counts.
 
     setups: {variant: Setup}, the second one compared with the first. targets: {figure: (what, limit)}: "nginx" and
-    "best", times nginx's figure or the best peer's; "most", the figure itself; "extra", at most so much more than in the
-    first variant."""
+    "best", times nginx's figure or the best peer's; "most", the figure itself; "extra", at most so much more than in
+    the first variant."""
     unit = ""
     rounds = None         # fewer than asked for
     main = "us"           # the figure that proxies are compared by
