@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who asks: h2load and ab for most, Python where sessions are resumed, connections stay idle or a reload comes between."""
+"""Who asks: h2load and ab for most, Python where sessions are resumed, connections stay or a reload comes between."""
 import pathlib
 import re
 import socket

@@ -30,16 +30,16 @@ def wait_for_port(port, process, seconds=20):
 
 
 def prose(size):
-    """The same text at each call: words of one to four syllables, few of them often and many seldom, as in a language."""
+    """The same text at each call: words of one to four syllables, few often and many seldom, as in a language."""
     dice = random.Random(7)
     syllables = [a + b for a in "bcdfghlmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er", "is", "ot")]
     words = ["".join(dice.choices(syllables, k=dice.randint(1, 4))) for _ in range(3000)]
     weights = [1 / (rank + 3) for rank in range(len(words))]
     text, length = [], 0
     while length < size:
-        sentence = " ".join(dice.choices(words, weights, k=dice.randint(5, 17))).capitalize() + dice.choice([". ", ".\n"])
-        text.append(sentence)
-        length += len(sentence)
+        sentence = " ".join(dice.choices(words, weights, k=dice.randint(5, 17))).capitalize()
+        text.append(sentence + dice.choice([". ", ".\n"]))
+        length += len(text[-1])
     return "".join(text)[:size].encode()
 
 

@@ -75,8 +75,10 @@ class Apache(Proxy):
         if setup.gzip:
             features += f"SetOutputFilter DEFLATE\nDeflateCompressionLevel {setup.gzip}\n"
         if setup.log:
-            features += f'CustomLog {self.folder}/access.log "%h - %u %t \\"%r\\" %>s %b \\"-\\" \\"%{{User-Agent}}i\\""\n'
-        body = f"{features}ProxyPass / http://127.0.0.1:{self.origin}/ keepalive=On max=512 ttl=60\nProxyPreserveHost On\n"
+            form = r'%h - %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"'
+            features += f'CustomLog {self.folder}/access.log "{form}"\n'
+        features += "ProxyPreserveHost On\n"
+        body = f"{features}ProxyPass / http://127.0.0.1:{self.origin}/ keepalive=On max=512 ttl=60\n"
         names = [""] if setup.sites == 1 else [f"ServerName site{i}.example\n" for i in range(setup.sites)]
         config = self.folder / "apache.conf"
         config.write_text(f"""
