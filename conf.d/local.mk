@@ -8,6 +8,9 @@ endif
 if MODULE_ACCESS_LOG
 SHIPPED_CONF += conf.d/access-log.conf
 endif
+if MODULE_GEOIP
+SHIPPED_CONF += conf.d/geoip.conf
+endif
 if MODULE_GZIP
 SHIPPED_CONF += conf.d/gzip.conf
 endif
@@ -38,5 +41,5 @@ uninstall-local:
 	    if $(in_place) "$$from" | cmp -s - "$$to"; then rm -f "$$to"; fi; \
 	done
 
-EXTRA_DIST += conf.d/weir.conf conf.d/access.conf conf.d/access-log.conf conf.d/gzip.conf conf.d/headers.conf \
-	conf.d/tls.conf conf.d/example.conf
+EXTRA_DIST += conf.d/weir.conf conf.d/access.conf conf.d/access-log.conf conf.d/geoip.conf conf.d/gzip.conf \
+	conf.d/headers.conf conf.d/tls.conf conf.d/example.conf

@@ -16,8 +16,10 @@ struct weir_timer {
 
 struct job {
     struct job *next;
-    weir_req *r; /* NULL: it has ended meanwhile */
+    weir_req *r;   /* NULL: it has ended meanwhile */
+    weir_mod *mod; /* of a module's job, which has no request */
     struct weir_job_calls calls;
+    void (*mod_done)(weir_mod *mod, void *arg);
     void *arg;
 };
 
@@ -157,18 +159,29 @@ void harness_advance(struct harness *h, uint64_t ms)
 
 /* -- jobs ---------------------------------------------------------------------------------------------------------- */
 
-int event_api_job(weir_req *r, const struct weir_job_calls *calls, void *arg)
+static int job_queue(struct harness *h, struct job what)
 {
-    struct job **at = &r->h->jobs;
+    struct job **at = &h->jobs;
 
-    if (fails_now(r->h))
+    if (fails_now(h))
         return -1;
-    struct job *job = pieces_alloc(&r->h->memory, sizeof(*job));
-    *job = (struct job){ NULL, r, *calls, arg };
+    struct job *job = pieces_alloc(&h->memory, sizeof(*job));
+    *job = what;
     while (*at)
         at = &(*at)->next;
     *at = job;
     return 0;
+}
+
+int event_api_job(weir_req *r, const struct weir_job_calls *calls, void *arg)
+{
+    return job_queue(r->h, (struct job){ .r = r, .calls = *calls, .arg = arg });
+}
+
+int event_api_mod_job(weir_mod *mod, const struct weir_mod_job_calls *calls, void *arg)
+{
+    return job_queue(mod->h, (struct job){ .mod = mod, .calls = { .work = calls->work, .drop = calls->drop },
+                                           .mod_done = calls->done, .arg = arg });
 }
 
 size_t harness_run_jobs(struct harness *h)
@@ -181,6 +194,8 @@ size_t harness_run_jobs(struct harness *h)
         job->calls.work(job->arg);
         if (job->r && job->calls.done)
             job->calls.done(job->r, job->arg);
+        if (job->mod_done)
+            job->mod_done(job->mod, job->arg);
         if (job->calls.drop)
             job->calls.drop(job->arg);
     }
@@ -193,7 +208,7 @@ void events_forget(struct harness *h, weir_req *r)
         if (!r || timer->r == r)
             timer->is_dead = true;
     for (struct job *job = h->jobs; job; job = job->next)
-        if (job->r == r)
+        if (r && job->r == r)
             job->r = NULL;
     if (!r)
         harness_run_jobs(h);

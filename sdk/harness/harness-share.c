@@ -2,6 +2,7 @@
 /* harness-share.c: sinks, dictionaries, metrics and services, kept in plain lists. */
 #include "harness.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* -- sinks --------------------------------------------------------------------------------------------------------- */
@@ -229,6 +230,30 @@ int64_t harness_metric(const struct harness *h, const char *name)
             return h->metrics[i];
     }
     harness_die("no metric \"%s\"", name);
+}
+
+void note_api(weir_mod *mod, const char *subject, uint32_t level, const char *fmt, va_list ap)
+{
+    struct text text = { 0 };
+    struct named *note = named_find(mod->h->notes, str_of(subject));
+
+    (void)level;
+    text_vprintf(&text, fmt, ap);
+    if (!note) {
+        note = pieces_alloc(&mod->h->memory, sizeof(*note));
+        *note = (struct named){ mod->h->notes, pieces_dup(&mod->h->memory, str_of(subject)), { NULL, 0 }, false };
+        mod->h->notes = note;
+    }
+    note->has_value = text.n > 0;
+    note->value = pieces_dup(&mod->h->memory, (weir_str){ text.p, text.n });
+    free(text.p);
+}
+
+const char *harness_note(const struct harness *h, const char *subject)
+{
+    const struct named *note = named_find(h->notes, str_of(subject));
+
+    return note && note->has_value ? note->value.p : NULL;
 }
 
 struct service {

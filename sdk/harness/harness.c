@@ -504,6 +504,7 @@ const struct weir_api harness_api = {
     .dict_take = dict_api_take, .count = count_api, .mod_count = count_api_mod,
     .service_publish = service_api_publish, .service_find = service_api_find, .sink_write = sink_api_write,
     .tmpl_constant = template_api_constant,
+    .mod_job = event_api_mod_job, .mod_note = note_api,
 };
 
 /* The test's own calls of SDK functions come here too. Weak: a module within the program brings its own. */

@@ -101,7 +101,7 @@ struct harness {
     size_t fail_in;
     bool has_failed;
     uint64_t now, generation;
-    struct named *variables, *files;
+    struct named *variables, *files, *notes;
     struct weir_sink *sinks;
     struct weir_dict *dicts;
     struct weir_timer *timers;
@@ -193,6 +193,7 @@ int dict_api_remove(weir_dict *d, weir_str key);
 int dict_api_add(weir_dict *d, weir_str key, int64_t by, uint64_t window, uint64_t *sum);
 int dict_api_compare_and_set(weir_dict *d, weir_str key, uint64_t expect, uint64_t value, uint64_t ttl);
 int dict_api_take(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, uint64_t cost, uint64_t *wait_us);
+void note_api(weir_mod *mod, const char *subject, uint32_t level, const char *fmt, va_list ap);
 void count_api(weir_req *r, uint32_t metric, int64_t by);
 void count_api_mod(weir_mod *mod, uint32_t metric, int64_t by);
 int service_api_publish(weir_mod *mod, const char *name, uint32_t version, const void *table);
@@ -205,6 +206,7 @@ void event_api_resume(weir_token token, weir_verdict verdict);
 weir_timer *event_api_timer(weir_req *r, uint64_t ms, void (*fn)(weir_req *, void *), void *arg);
 weir_timer *event_api_thread_timer(weir_mod *mod, uint64_t ms, void (*fn)(weir_mod *, void *), void *arg);
 void event_api_timer_cancel(weir_timer *timer);
+int event_api_mod_job(weir_mod *mod, const struct weir_mod_job_calls *calls, void *arg);
 int event_api_job(weir_req *r, const struct weir_job_calls *calls, void *arg);
 uint64_t event_api_now(uint32_t which);
 void events_forget(struct harness *h, weir_req *r); /* timers and jobs of a request that ends; NULL: all */

@@ -98,6 +98,8 @@ void harness_advance(struct harness *h, uint64_t ms); /* moves the clock: timers
 size_t harness_run_jobs(struct harness *h);           /* work, done and drop of each waiting job; how many */
 
 const char *harness_log(const struct harness *h);                      /* everything logged, a line each */
+/* What stands in `weir status` under this subject; NULL: nothing. */
+const char *harness_note(const struct harness *h, const char *subject);
 const char *harness_sink(const struct harness *h, const char *target); /* everything written; NULL: never opened */
 const struct weir_sink_options *harness_sink_options(const struct harness *h, const char *target);
 int64_t harness_metric(const struct harness *h, const char *name);     /* the sum so far */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "pipeline/dict.h"
 #include "pipeline/metrics.h"
+#include "pipeline/notes.h"
 #include "pipeline/services.h"
 #include "pipeline/sink.h"
 #include "pipeline/suspension.h"
@@ -40,6 +41,11 @@ static int mod_error(weir_mod *mod, const char *fmt, va_list ap)
 {
     vsnprintf(mod->error, sizeof(mod->error), fmt, ap);
     return -1;
+}
+
+static void mod_note(weir_mod *mod, const char *subject, uint32_t level, const char *fmt, va_list ap)
+{
+    note_put(mod, subject, level, fmt, ap);
 }
 
 static void *thread_slot(weir_mod *mod)
@@ -194,4 +200,7 @@ const struct weir_api module_api = {
     .sink_write = sink_write,
 
     .tmpl_constant = api_tmpl_constant,
+
+    .mod_job = module_job,
+    .mod_note = mod_note,
 };

@@ -20,6 +20,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/metrics.c server/pipeline/metrics.h \
 	server/pipeline/module.c server/pipeline/module.h \
 	server/pipeline/module_check.c server/pipeline/module_check.h \
+	server/pipeline/notes.c server/pipeline/notes.h \
 	server/pipeline/order.c server/pipeline/order.h \
 	server/pipeline/overload.c server/pipeline/overload.h \
 	server/pipeline/pipeline_worker.c \

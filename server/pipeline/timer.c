@@ -206,3 +206,51 @@ failed:
     mem_free(job);
     return -1;
 }
+
+/* -- jobs of a module ---------------------------------------------------------------------------------------------- */
+
+struct mod_job {
+    struct job job;
+    struct weir_mod_job_calls calls;
+    weir_mod *mod;
+    void *arg;
+};
+
+static void mod_job_work(struct job *job)
+{
+    struct mod_job *mine = list_entry(job, struct mod_job, job);
+
+    crumb_enter_job(mine->mod);
+    mine->calls.work(mine->arg);
+    crumb_leave_job();
+}
+
+static void mod_job_done(struct job *job)
+{
+    struct mod_job *mine = list_entry(job, struct mod_job, job);
+    struct pipeline_worker *pw = pipeline_worker_self();
+
+    if (pw)
+        crumb_enter(pw, mine->mod, STAGE_NONE, NULL);
+    if (mine->calls.done)
+        mine->calls.done(mine->mod, mine->arg);
+    if (mine->calls.drop)
+        mine->calls.drop(mine->arg);
+    if (pw)
+        crumb_leave(pw);
+    mem_free(mine);
+}
+
+int module_job(weir_mod *mod, const struct weir_mod_job_calls *calls, void *arg)
+{
+    struct mod_job *job;
+
+    if (!calls->work || !worker_self() || !(job = mem_zalloc(sizeof(*job))))
+        return -1;
+    *job = (struct mod_job){ .job = { .work = mod_job_work, .done = mod_job_done }, .calls = *calls, .mod = mod,
+                             .arg = arg };
+    if (job_submit(&job->job))
+        return 0;
+    mem_free(job);
+    return -1;
+}

@@ -9,6 +9,7 @@
 #include "pipeline/session.h"
 
 struct weir_job_calls;
+struct weir_mod_job_calls;
 
 weir_timer *timer_start(struct weir_req *r, uint64_t ms, void (*fn)(weir_req *, void *), void *arg);
 weir_timer *timer_start_thread(weir_mod *mod, uint64_t ms, void (*fn)(weir_mod *, void *), void *arg);
@@ -16,5 +17,6 @@ void timer_cancel(weir_timer *timer); /* NULL, run out or cancelled before: fine
 void timers_worker_down(void);        /* cancels the calling worker's thread timers */
 
 int request_job(struct weir_req *r, const struct weir_job_calls *calls, void *arg); /* -1: not started */
+int module_job(weir_mod *mod, const struct weir_mod_job_calls *calls, void *arg);      /* likewise */
 
 #endif

@@ -42,6 +42,7 @@ LIBRARY_HOMES = [
     (re.compile(r"event2/|event\.h$|evutil"), ("server/loop/",)),
     (re.compile(r"openssl/"), ("modules/tls/",)),
     (re.compile(r"zlib\.h$"), ("modules/gzip/",)),
+    (re.compile(r"maxminddb"), ("modules/geoip/",)),
     (re.compile(r"pcre2"), ("server/app/house/regex.",)),
     (re.compile(r"^ares\.h$"), ("server/loop/resolver.",)),
     (re.compile(r"nghttp2/"), ("server/http/",)),

@@ -12,6 +12,7 @@
 struct weir_dict_value;
 struct weir_sink_options;
 struct weir_job_calls;
+struct weir_mod_job_calls;
 
 struct weir_api {
     uint32_t size;
@@ -115,6 +116,10 @@ struct weir_api {
 
     /* conf_api.h */
     int (*tmpl_constant)(const weir_tmpl *tmpl, weir_str *text);
+
+    /* event.h, log.h */
+    int (*mod_job)(weir_mod *mod, const struct weir_mod_job_calls *calls, void *arg);
+    void (*mod_note)(weir_mod *mod, const char *subject, uint32_t level, const char *fmt, va_list ap);
 };
 
 #endif

@@ -43,6 +43,18 @@ static inline int weir_job(weir_req *r, const struct weir_job_calls *calls, void
     return weir_api_->job(r, calls, arg);
 }
 
+/* The same for a module, without a request: on a worker (thread_up, a thread timer or a hook). done(mod, arg) on that
+ * worker; drop(arg) at last. */
+struct weir_mod_job_calls {
+    void (*work)(void *arg);
+    void (*done)(weir_mod *mod, void *arg);
+    void (*drop)(void *arg);
+};
+static inline int weir_mod_job(weir_mod *mod, const struct weir_mod_job_calls *calls, void *arg)
+{
+    return weir_api_->mod_job(mod, calls, arg);
+}
+
 #define WEIR_NOW_MS 0u      /* monotonic, as of this turn of the loop */
 #define WEIR_NOW_WALL_MS 1u /* since 1970-01-01 UTC */
 static inline uint64_t weir_now(uint32_t which) { return weir_api_->now(which); }

@@ -29,6 +29,18 @@ __attribute__((format(printf, 3, 4))) static inline void weir_req_log(weir_req *
     va_end(ap);
 }
 
+/* What `weir status` tells of this module, a line a subject (up to 64 subjects of 128 bytes, texts of 256); said again,
+ * it takes the place of what was said before, and an empty text takes it away. WEIR_LOG_WARN and above show as
+ * something to mend. Any thread. */
+__attribute__((format(printf, 4, 5))) static inline void weir_mod_note(weir_mod *mod, const char *subject,
+                                                                      uint32_t level, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    weir_api_->mod_note(mod, subject, level, fmt, ap);
+    va_end(ap);
+}
+
 /* For load(): notes why the module cannot be used. Always -1. */
 __attribute__((format(printf, 2, 3))) static inline int weir_mod_error(weir_mod *mod, const char *fmt, ...)
 {

@@ -129,6 +129,21 @@ static void print_quarantine(const struct status *status)
     }
 }
 
+static void print_notes(const struct status *status)
+{
+    str list, item, warning;
+
+    if (!json_member(status->json, "notes", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item)) {
+        str module = member_text(status, item, "module"), subject = member_text(status, item, "subject");
+        str text = member_text(status, item, "text");
+        bool is_warning = json_member(item, "warning", &warning) && json_is_true(warning);
+        fprintf(status->out, "  %-15.*s " STR_FMT ": %s" STR_FMT "\n", (int)module.n, module.p, STR_ARG(subject),
+                is_warning ? "warning: " : "", STR_ARG(text));
+    }
+}
+
 bool status_print(str json, struct arena *arena, FILE *out)
 {
     struct status s = { json, arena, out };
@@ -153,5 +168,6 @@ bool status_print(str json, struct arena *arena, FILE *out)
     print_upstreams(&s);
     print_modules(&s);
     print_quarantine(&s);
+    print_notes(&s);
     return true;
 }

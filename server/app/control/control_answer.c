@@ -4,9 +4,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pipeline/module.h"
+#include "pipeline/notes.h"
 #include "pipeline/quarantine.h"
 #include "pipeline/overload.h"
 #include "upstream/upstream.h"
+
+#include <weir/log.h>
 
 #include <unistd.h>
 
@@ -213,6 +216,33 @@ static void put_quarantine(struct out *out)
     out_char(out, ']');
 }
 
+struct notes_told {
+    struct out *out;
+    const weir_mod *mod;
+};
+
+static void put_note(const struct note *note, void *notes_told)
+{
+    const struct notes_told *told = notes_told;
+
+    next_item(told->out);
+    out_char(told->out, '{');
+    put_str(told->out, "module", told->mod->name);
+    put_str(told->out, "subject", str_of(note->subject));
+    put_bool(told->out, "warning", note->level >= WEIR_LOG_WARN);
+    put_str(told->out, "text", str_of(note->text));
+    out_char(told->out, '}');
+}
+
+static void put_notes(struct out *out)
+{
+    put_name(out, "notes");
+    out_char(out, '[');
+    for (uint32_t i = 0; i < modules.count; i++)
+        notes_walk(modules.all[i], put_note, &(struct notes_told){ out, modules.all[i] });
+    out_char(out, ']');
+}
+
 static void put_configuration(struct out *out, const struct configuration *c)
 {
     if (c->tree && c->tree->sources)
@@ -256,6 +286,7 @@ void answer_status(struct out *out, const void *server_status)
         put_configuration(out, s->configuration);
     put_upstreams(out, s->upstreams);
     put_quarantine(out);
+    put_notes(out);
     put_modules(out, false);
     out_str(out, S("}\n"));
 }
