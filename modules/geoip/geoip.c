@@ -140,8 +140,8 @@ static void told(const char *path, const char *why)
 {
     weir_mod_count(self, why ? METRIC_BROKEN : METRIC_REREAD, 1);
     if (why)
-        weir_log(WEIR_LOG_ERROR, "geoip: %s was replaced by what cannot be used (%s): the database before it stays", path,
-                 why);
+        weir_log(WEIR_LOG_ERROR, "geoip: %s was replaced by what cannot be used (%s): the database before it stays",
+                 path, why);
     else
         weir_log(WEIR_LOG_NOTICE, "geoip: %s was replaced and read", path);
 }
@@ -300,8 +300,8 @@ static const struct weir_metric metrics[] = {
 };
 
 WEIR_MODULE(geoip, .version = "1.0.0", .license = "BSD-2-Clause",
-            .summary = "country, continent, city and network of clients; rules by them", .conf_size = sizeof(struct conf),
-            .ctx_size = sizeof(struct ctx), .thread_size = sizeof(struct held_readings),
+            .summary = "country, continent, city and network of clients; rules by them",
+            .conf_size = sizeof(struct conf), .ctx_size = sizeof(struct ctx), .thread_size = sizeof(struct held_readings),
             .directives = WEIR_TABLE(directives), .hooks = WEIR_TABLE(hooks), .variables = WEIR_TABLE(variables),
             .metrics = WEIR_TABLE(metrics), .load = load, .check = check, .drop = drop, .thread_up = thread_up,
             .thread_down = thread_down);

@@ -14,7 +14,8 @@ static path country_paths[] = { { "country", "iso_code" }, { "country_code" }, {
                                 { "registered_country", "iso_code" } };
 static path continent_paths[] = { { "continent", "code" }, { "continent_code" }, { "continent" } };
 static path city_paths[] = { { "city", "names", "en" }, { "city" }, { "city_name" } };
-static path asn_paths[] = { { "autonomous_system_number" }, { "asn" }, { "as_number" }, { "traits", "autonomous_system_number" } };
+static path asn_paths[] = { { "autonomous_system_number" }, { "asn" }, { "as_number" },
+                            { "traits", "autonomous_system_number" } };
 static path organisation_paths[] = { { "autonomous_system_organization" }, { "as_organization" }, { "as_name" },
                                      { "traits", "autonomous_system_organization" } };
 

@@ -209,7 +209,8 @@ static void a_dry_run_counts_nothing(void **state)
 
 static void without_rules_nothing_runs(void **state)
 {
-    struct harness_scope *scope = bind(*state, NULL, WEIR_IN_TOP, text("geoip_database %s;", fixture("country"), "", ""));
+    const char *statements = text("geoip_database %s;", fixture("country"), "", "");
+    struct harness_scope *scope = bind(*state, NULL, WEIR_IN_TOP, statements);
 
     assert_false(harness_is_active(scope));
 }

@@ -52,7 +52,7 @@ LIBRARY_HOMES = [
 GENERATED = re.compile(
     r"^(configure~?|aclocal\.m4|config\.h\.in~?|Makefile\.in|m4/(libtool|lt[a-z~]*)\.m4|\.tarball-version)$"
     r"|^(build|build-aux|autom4te\.cache|\.git|_build|_inst)/|(^|/)__pycache__/|\.(o|lo|la|a|so|log|trs)$")
-DATA = re.compile(r"^tests/(fuzz/corpus|config)/|\.(err|pem|bin)$")
+DATA = re.compile(r"^tests/(fuzz/corpus|config)/|\.(err|pem|bin|mmdb)$")
 NEVER_SHIPPED = re.compile(r"^\.git(ignore|attributes)$|^\.github/")
 
 C_FILE = re.compile(r"\.[ch](\.in)?$")
