@@ -301,7 +301,8 @@ static const struct weir_metric metrics[] = {
 
 WEIR_MODULE(geoip, .version = "1.0.0", .license = "BSD-2-Clause",
             .summary = "country, continent, city and network of clients; rules by them",
-            .conf_size = sizeof(struct conf), .ctx_size = sizeof(struct ctx), .thread_size = sizeof(struct held_readings),
+            .conf_size = sizeof(struct conf), .ctx_size = sizeof(struct ctx),
+            .thread_size = sizeof(struct held_readings),
             .directives = WEIR_TABLE(directives), .hooks = WEIR_TABLE(hooks), .variables = WEIR_TABLE(variables),
             .metrics = WEIR_TABLE(metrics), .load = load, .check = check, .drop = drop, .thread_up = thread_up,
             .thread_down = thread_down);
