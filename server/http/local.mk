@@ -2,6 +2,7 @@
 server_libweir_a_SOURCES += \
 	server/http/authority.c \
 	server/http/chars.c server/http/chars.h \
+	server/http/date.c server/http/date.h \
 	server/http/field.c server/http/field.h \
 	server/http/field_names.c \
 	server/http/h1.h \
@@ -12,6 +13,9 @@ server_libweir_a_SOURCES += \
 	server/http/h1_scan.c \
 	server/http/h1_write.c \
 	server/http/media.c server/http/media.h \
+	server/http/media_type.c server/http/media_type.h \
+	server/http/precondition.c server/http/precondition.h \
+	server/http/range.c server/http/range.h \
 	server/http/status.c \
 	server/http/trailer.c server/http/trailer.h \
 	server/http/uri.c server/http/uri.h server/http/uri_errors.h

@@ -164,6 +164,9 @@ void request_origin_failed(struct weir_req *r, int status, const char *why);
 
 /* -- for the SDK table and built-in parts -------------------------------------------------------------------------- */
 weir_verdict request_reply(struct weir_req *r, int status, str body);        /* copied; WEIR_REPLY */
+/* The same with content that need not lie in memory: takes it all. HEAD: content may be empty, length is what GET would
+ * get. */
+weir_verdict request_reply_content(struct weir_req *r, int status, struct chain *content, uint64_t length);
 /* error page by status; reason kept by pointer */
 weir_verdict request_refuse(struct weir_req *r, int status, const char *reason);
 void request_resume(struct weir_req *r, weir_verdict verdict);                /* a suspended call's verdict came */

@@ -21,7 +21,7 @@ static void response_reset(struct weir_req *r, int status)
     r->status = status;
     r->reason = STR_NONE;
     r->answered = true;
-    r->rsp_body = BODY_LENGTH;
+    r->rsp_body = status == 304 ? BODY_NONE : BODY_LENGTH; /* RFC 9110 8.6: a 304's length would be that of the 200 */
     r->rsp_length = 0;
     request_abandon_origin(r);
 }
@@ -36,6 +36,16 @@ weir_verdict request_reply(struct weir_req *r, int status, str body)
     r->rsp_length = body.n;
     if (body.n && !fields_find_id(&r->rsp, FIELD_CONTENT_TYPE))
         fields_append(&r->rsp, FIELD_CONTENT_TYPE, S("Content-Type"), S("text/plain; charset=utf-8"));
+    return WEIR_REPLY;
+}
+
+weir_verdict request_reply_content(struct weir_req *r, int status, struct chain *content, uint64_t length)
+{
+    if (r->head_sent)
+        return WEIR_FAIL;
+    response_reset(r, status);
+    chain_move_all(&r->reply, content);
+    r->rsp_length = length;
     return WEIR_REPLY;
 }
 

@@ -5,6 +5,7 @@
 FUZZ_TARGETS =
 FUZZ_TARGETS += tests/fuzz/fuzz_accept
 FUZZ_TARGETS += tests/fuzz/fuzz_chunked
+FUZZ_TARGETS += tests/fuzz/fuzz_conditions
 FUZZ_TARGETS += tests/fuzz/fuzz_config
 FUZZ_TARGETS += tests/fuzz/fuzz_engine
 FUZZ_TARGETS += tests/fuzz/fuzz_head

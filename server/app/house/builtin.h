@@ -14,6 +14,7 @@ extern const struct weir_module process_module;     /* workers, user, logs: sett
 extern const struct weir_module site_module;        /* listen, ports, the way to https: listens.c */
 extern const struct weir_module respond_module;     /* serve_respond.c */
 extern const struct weir_module redirect_module;    /* serve_redirect.c */
+extern const struct weir_module files_module;       /* serve_files.c */
 extern const struct weir_module health_module;      /* serve_health.c */
 extern const struct weir_module maintenance_module; /* maintenance.c */
 

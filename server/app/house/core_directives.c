@@ -4,6 +4,7 @@
 #include "base/diag.h"
 #include "config/args.h"
 #include "config/value.h"
+#include "http/media_type.h"
 #include "pipeline/core_conf.h"
 #include "pipeline/overload.h"
 
@@ -17,28 +18,12 @@ struct error_page_record {
 
 /* -- error_page ---------------------------------------------------------------------------------------------------- */
 
-static const struct {
-    str ending, media_type;
-} media_types[] = {
-    { S(".html"), S("text/html; charset=utf-8") },
-    { S(".htm"), S("text/html; charset=utf-8") },
-    { S(".txt"), S("text/plain; charset=utf-8") },
-    { S(".json"), S("application/json") },
-    { S(".xml"), S("application/xml") },
-    { S(".svg"), S("image/svg+xml") },
-    { S(".png"), S("image/png") },
-    { S(".jpg"), S("image/jpeg") },
-    { S(".gif"), S("image/gif") },
-    { S(".webp"), S("image/webp") },
-};
-
-static str media_type_of(str path)
+/* A page without an ending that says otherwise is a page. */
+static str page_media_type(str path)
 {
-    for (size_t i = 0; i < sizeof(media_types) / sizeof(media_types[0]); i++)
-        if (path.n > media_types[i].ending.n &&
-            str_equal_nocase(str_from(path, path.n - media_types[i].ending.n), media_types[i].ending))
-            return media_types[i].media_type;
-    return S("text/html; charset=utf-8");
+    str type = media_type_of_path(path);
+
+    return str_equal(type, S("application/octet-stream")) ? S("text/html; charset=utf-8") : type;
 }
 
 static bool read_status(weir_conf *c, uint32_t word, str text, uint64_t *status)
@@ -68,7 +53,7 @@ static int set_error_page(weir_conf *c, const struct weir_directive *directive, 
     for (uint32_t i = 0; i < count; i++)
         fine &= read_status(c, i, words[i], &statuses[i]);
     record->page.statuses = (weir_table){ statuses, count, sizeof(*statuses) };
-    record->page.media_type = media_type_of(record->page.path);
+    record->page.media_type = page_media_type(record->page.path);
     (void)directive;
     return weir_conf_read_file(c, record->page.path, &record->page.content) == 0 && fine ? 0 : -1;
 }

@@ -6,14 +6,17 @@ server_libweir_a_SOURCES += \
 	server/app/house/configuration.c server/app/house/configuration.h \
 	server/app/house/configuration_print.c \
 	server/app/house/core_directives.c \
+	server/app/house/file_answer.c server/app/house/file_answer.h \
 	server/app/house/house.c \
 	server/app/house/listens.c server/app/house/listens.h \
 	server/app/house/loader.c server/app/house/loader.h \
 	server/app/house/loading.h \
 	server/app/house/maintenance.c \
 	server/app/house/module_build.c server/app/house/module_build.h \
+	server/app/house/open_beneath.c server/app/house/open_beneath.h \
 	server/app/house/regex.c server/app/house/regex.h \
 	server/app/house/routes.c server/app/house/routes.h \
+	server/app/house/serve_files.c \
 	server/app/house/serve_health.c \
 	server/app/house/serve_redirect.c \
 	server/app/house/serve_respond.c \

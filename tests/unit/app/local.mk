@@ -10,6 +10,7 @@ UNIT_TESTS += tests/unit/app/test_json
 UNIT_TESTS += tests/unit/app/test_listens
 UNIT_TESTS += tests/unit/app/test_loader
 UNIT_TESTS += tests/unit/app/test_no_memory
+UNIT_TESTS += tests/unit/app/test_open_beneath
 UNIT_TESTS += tests/unit/app/test_routes
 UNIT_TESTS += tests/unit/app/test_sites
 UNIT_TESTS += tests/unit/app/test_strikes

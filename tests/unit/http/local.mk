@@ -6,4 +6,7 @@ UNIT_TESTS += tests/unit/http/test_h1_request
 UNIT_TESTS += tests/unit/http/test_h1_response
 UNIT_TESTS += tests/unit/http/test_h1_write
 UNIT_TESTS += tests/unit/http/test_media
+UNIT_TESTS += tests/unit/http/test_media_type
+UNIT_TESTS += tests/unit/http/test_precondition
+UNIT_TESTS += tests/unit/http/test_range
 UNIT_TESTS += tests/unit/http/test_uri
