@@ -465,11 +465,11 @@ static void *conn_api_transport(weir_conn *c, const struct weir_transport *trans
 
 static void conn_api_address(weir_conn *c, uint32_t which, uint8_t out[16], uint16_t *port)
 {
-    if (which == WEIR_ADDR_PEER)
+    if (which != WEIR_ADDR_LOCAL)
         memcpy(out, c->peer, 16);
     else
         parse_address("127.0.0.1", out);
-    *port = which == WEIR_ADDR_PEER ? 40000 : 80;
+    *port = which == WEIR_ADDR_LOCAL ? 80 : 40000;
 }
 
 static weir_str conn_api_peek(weir_conn *c)

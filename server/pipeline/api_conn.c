@@ -30,6 +30,10 @@ void api_conn_address(weir_conn *c, uint32_t which, uint8_t out[16], uint16_t *p
         *port = c->local_port;
         return;
     }
+    if (which == WEIR_ADDR_CLIENT) {
+        session_client(c, out, port);
+        return;
+    }
     memcpy(out, c->peer, 16);
     *port = c->peer_port;
 }

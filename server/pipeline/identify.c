@@ -135,9 +135,7 @@ bool request_identify(struct weir_req *r)
 {
     struct weir_conn *c = r->conn;
 
-    memcpy(r->client, c->peer, 16);
-    r->client_port = c->peer_port;
-    r->client_is_trusted_proxy = !c->is_unix && is_trusted(r, c->peer);
+    r->client_is_trusted_proxy = session_client(c, r->client, &r->client_port) && is_trusted(r, r->client);
     if (r->client_is_trusted_proxy) {
         if (fields_find_id(&r->fields, FIELD_X_FORWARDED_FOR))
             walk_forwarded_for(r);

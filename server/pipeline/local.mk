@@ -30,6 +30,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/respond.c \
 	server/pipeline/run.c server/pipeline/run.h \
 	server/pipeline/services.c server/pipeline/services.h \
+	server/pipeline/proxy_preface.c server/pipeline/proxy_preface.h \
 	server/pipeline/session.c server/pipeline/session.h \
 	server/pipeline/sink.c server/pipeline/sink.h \
 	server/pipeline/sink_file.c server/pipeline/sink_file.h \

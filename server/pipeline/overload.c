@@ -318,14 +318,13 @@ static bool is_trusted(const struct core_conf *core, const uint8_t address[16])
     return false;
 }
 
-static bool client_enters(const struct core_conf *core, const struct addr *peer, uint32_t *place)
+bool overload_enter_client(const uint8_t address[16], uint32_t *place)
 {
-    uint8_t address[16];
+    const struct core_conf *core = limits();
     char room[ADDR_TEXT];
 
-    if (!core || !core->max_per_client || addr_is_unix(peer))
+    if (!core || !core->max_per_client)
         return true;
-    addr_bytes(peer, address);
     if (is_trusted(core, address) || clients_enter(&house.clients, address, (uint32_t)core->max_per_client, place))
         return true;
     count(&house.refused, 1);
@@ -333,6 +332,16 @@ static bool client_enters(const struct core_conf *core, const struct addr *peer,
         log_warn("client " STR_FMT ": more than %llu connections (per_client), closed",
                  STR_ARG(addr_ip_text(address, room)), (unsigned long long)core->max_per_client);
     return false;
+}
+
+static bool peer_enters(const struct addr *peer, uint32_t *place)
+{
+    uint8_t address[16];
+
+    if (!peer || addr_is_unix(peer))
+        return true;
+    addr_bytes(peer, address);
+    return overload_enter_client(address, place);
 }
 
 bool overload_enter(const struct addr *peer, uint32_t *place)
@@ -343,7 +352,7 @@ bool overload_enter(const struct addr *peer, uint32_t *place)
     if (!pw->has_place)
         atomic_fetch_add(&house.connections, 1);
     pw->has_place = false;
-    if (client_enters(limits(), peer, place)) {
+    if (peer_enters(peer, place)) {
         mem_hold(sizeof(struct weir_conn));
         return true;
     }

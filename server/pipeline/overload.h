@@ -9,7 +9,8 @@
  *
  * Shape:   the limits are those of the present snapshot; counters are the process's and its life's.
  * Thread:  workers; figures: any. No lock; atomics once an accept and once a close, a plain read once a request.
- * Note:    per_client counts who came since it was set, but for peers in trusted_proxies and on unix sockets. */
+ * Note:    per_client counts who came since it was set, but for peers in trusted_proxies and on unix sockets; behind a
+ *          PROXY header it is the announced client that counts. */
 #ifndef PIPELINE_OVERLOAD_H
 #define PIPELINE_OVERLOAD_H
 
@@ -23,8 +24,10 @@ enum { OVERLOAD_AUTO = 0 };                 /* of max_connections and max_memory
 void overload_watch(struct listener *listener);
 void overload_unwatch(struct listener *listener);
 
-/* -- connections. enter: false: it has to be closed (its client has enough). leave: *place as enter gave it. */
+/* -- connections. enter: false: it has to be closed (its client has enough). leave: *place as enter gave it. Without a
+ * peer it is not yet known who the client is: enter_client counts it once it is. */
 bool overload_enter(const struct addr *peer, uint32_t *place);
+bool overload_enter_client(const uint8_t address[16], uint32_t *place);
 void overload_leave(uint32_t place);
 
 /* -- requests. True: answer 503; the plan of the request's site is chosen then. */

@@ -67,7 +67,7 @@ struct weir_req {
     str id;
     uint8_t client[16]; /* the address that rules and logs speak of */
     uint16_t client_port;
-    bool client_is_trusted_proxy; /* the peer is in trusted_proxies */
+    bool client_is_trusted_proxy; /* the peer (or whom its PROXY header names) is in trusted_proxies */
 
     /* the request as it stands */
     str method;

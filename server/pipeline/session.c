@@ -8,6 +8,7 @@
 #include "pipeline/http1.h"
 #include "pipeline/metrics.h"
 #include "pipeline/overload.h"
+#include "pipeline/proxy_preface.h"
 #include "pipeline/suspension.h"
 
 #include <unistd.h>
@@ -24,6 +25,7 @@ static void session_free(struct deferred *deferred)
 
     list_remove(&c->flush.link); /* somebody may have asked for it behind session_close */
     h1_give(c);
+    mem_free(c->announced);
     mem_free(c->ctx);
     mem_free(c);
 }
@@ -61,6 +63,11 @@ static void on_deadline(struct deadline *deadline)
 {
     struct weir_conn *c = list_entry(deadline, struct weir_conn, deadline);
 
+    if (c->awaits_proxy_header) {
+        proxy_preface_late(c);
+        session_close(c);
+        return;
+    }
     if (c->setup) {
         log_info("client connection: no handshake in %d s", HANDSHAKE_MS / 1000);
         session_close(c);
@@ -80,6 +87,15 @@ void session_local_address(struct weir_conn *c, uint8_t out[16])
         c->knows_local = true;
     }
     memcpy(out, c->local, 16);
+}
+
+bool session_client(const struct weir_conn *c, uint8_t out[16], uint16_t *port)
+{
+    bool is_announced = c->announced && c->announced->is_known;
+
+    memcpy(out, is_announced ? c->announced->source : c->peer, 16);
+    *port = is_announced ? c->announced->source_port : c->peer_port;
+    return c->announced ? is_announced : !c->is_unix;
 }
 
 /* -- callbacks of the connection ----------------------------------------------------------------------------------- */
@@ -205,11 +221,21 @@ static bool setup_verdict(struct weir_conn *c, const struct step *step, weir_ver
     return false;
 }
 
+static bool take_proxy_header(struct weir_conn *c)
+{
+    if (!proxy_preface_read(c))
+        return false;
+    deadline_set(&c->deadline, HANDSHAKE_MS);
+    return true;
+}
+
 static void setup_run(struct weir_conn *c)
 {
     struct pipeline_worker *pw = pipeline_worker_self();
 
     for (; c->stage <= STAGE_PREFACE; c->stage++, c->step = 0) {
+        if (c->stage == STAGE_PREFACE && c->awaits_proxy_header && !take_proxy_header(c))
+            return;
         const struct steps *steps = &c->setup->top_plan->stages[c->stage];
         while (c->step < steps->count) {
             const struct step *step = &steps->at[c->step];
@@ -256,9 +282,10 @@ static void note_addresses(struct weir_conn *c, const struct addr *peer)
 void session_accept(const struct listen_point *point, int fd, const struct addr *peer)
 {
     struct pipeline_worker *pw = pipeline_worker_self();
+    bool awaits_proxy_header = proxy_preface_is_due(point, peer);
     uint32_t place;
 
-    if (!overload_enter(peer, &place)) {
+    if (!overload_enter(awaits_proxy_header ? NULL : peer, &place)) {
         close(fd);
         return;
     }
@@ -282,7 +309,8 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
     figure_add(&pw->connection_count, 1);
     figure_add(&pw->accepted_total, 1);
     c->setup = snapshot_take();
-    deadline_set(&c->deadline, HANDSHAKE_MS);
+    c->awaits_proxy_header = awaits_proxy_header;
+    deadline_set(&c->deadline, awaits_proxy_header ? c->setup->top_plan->core->timeout_header : HANDSHAKE_MS);
     c->stage = STAGE_ACCEPT;
     setup_run(c);
 }

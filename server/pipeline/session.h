@@ -9,6 +9,7 @@
 
 #include "loop/deadline.h"
 #include "net/conn.h"
+#include "net/proxy_header.h"
 #include "pipeline/request.h"
 
 struct h1;
@@ -26,7 +27,9 @@ struct weir_conn {
     struct snapshot *setup;    /* while conn hooks and the handshake run */
     uint8_t peer[16], local[16];
     uint16_t peer_port, local_port;
+    struct proxy_ends *announced; /* by the peer's PROXY header; NULL: there was none */
     bool is_tls, is_unix, closing, reaped, knows_local;
+    bool awaits_proxy_header;
     uint8_t *ctx;              /* modules' connection contexts; NULL: none wants any */
     uint32_t ctx_size;
     enum stage stage;
@@ -73,6 +76,9 @@ void sessions_drain(struct pipeline_worker *pw); /* idle ones close now, others 
 void sessions_close(struct pipeline_worker *pw); /* all, at once */
 void session_close(struct weir_conn *c);         /* now; a running request is told */
 void session_local_address(struct weir_conn *c, uint8_t out[16]);
+/* Whom the connection is for: whom its PROXY header names, else the peer. False: no address is known of it (a local
+ * socket, or a header that says nothing); out and port are the peer's then. */
+bool session_client(const struct weir_conn *c, uint8_t out[16], uint16_t *port);
 void *session_ctx(struct weir_conn *c, const weir_mod *mod); /* the module's; NULL when it has none or without memory */
 
 

@@ -39,6 +39,9 @@ struct snapshot {
     /* The scope of the site for a TLS server name on a listen point; NULL: none. */
     const struct scope *(*tls_site)(const struct snapshot *snapshot, const struct listen_point *point, str server_name);
     bool (*is_tls)(const struct snapshot *snapshot, const struct listen_point *point);
+    /* whether this peer speaks for others there, in PROXY headers */
+    bool (*sends_proxy_header)(const struct snapshot *snapshot, const struct listen_point *point,
+                               const struct addr *peer);
     const struct weir_transport *tls; /* the transport named "tls"; NULL: none loaded */
     void (*leave)(struct snapshot *snapshot); /* on each worker, when it has let go; may be NULL */
     void (*drop)(struct snapshot *snapshot); /* frees everything, the arena last; main thread */

@@ -75,22 +75,28 @@ static bool append_forwarded(struct weir_req *r, struct fields *fields, str peer
 
 static str port_text(struct weir_req *r)
 {
+    const struct proxy_ends *announced = r->conn->announced;
     char digits[8];
     struct out out = { .p = digits, .room = sizeof(digits) };
 
-    if (r->conn->is_unix)
+    if (announced && announced->is_known)
+        out_u64(&out, announced->target_port);
+    else if (r->conn->is_unix)
         return STR_NONE;
-    out_u64(&out, r->conn->local_port);
+    else
+        out_u64(&out, r->conn->local_port);
     return arena_str(r->arena, (str){ digits, out.n });
 }
 
 bool forwarded_set(struct weir_req *r, struct fields *fields)
 {
+    uint8_t address[16];
+    uint16_t port;
     char room[ADDR_TEXT];
     bool fine = true;
 
-    if (!r->conn->is_unix) {
-        str peer = arena_str(r->arena, addr_ip_text(r->conn->peer, room));
+    if (session_client(r->conn, address, &port)) {
+        str peer = arena_str(r->arena, addr_ip_text(address, room));
         str all = r->client_is_trusted_proxy ? appended_for(r, fields, peer) : peer;
         if (r->client_is_trusted_proxy)
             fields_remove_id(fields, FIELD_X_FORWARDED_FOR);

@@ -9,6 +9,7 @@ FUZZ_TARGETS += tests/fuzz/fuzz_conditions
 FUZZ_TARGETS += tests/fuzz/fuzz_config
 FUZZ_TARGETS += tests/fuzz/fuzz_engine
 FUZZ_TARGETS += tests/fuzz/fuzz_head
+FUZZ_TARGETS += tests/fuzz/fuzz_proxy_header
 FUZZ_TARGETS += tests/fuzz/fuzz_response
 FUZZ_TARGETS += tests/fuzz/fuzz_template
 FUZZ_TARGETS += tests/fuzz/fuzz_uri

@@ -26,6 +26,7 @@ static inline void *weir_conn_transport(weir_conn *c, const struct weir_transpor
 
 #define WEIR_ADDR_PEER 0u  /* who is at the other end of the socket */
 #define WEIR_ADDR_LOCAL 1u
+#define WEIR_ADDR_CLIENT 2u /* from PREFACE on: whom the peer's PROXY header names; without one, the peer */
 static inline void weir_conn_address(weir_conn *c, uint32_t which, uint8_t out[16], uint16_t *port)
 {
     weir_api_->conn_address(c, which, out, port);

@@ -222,6 +222,14 @@ static bool is_tls(const struct snapshot *snapshot, const struct listen_point *p
     return use && use->is_tls;
 }
 
+static bool sends_proxy_header(const struct snapshot *snapshot, const struct listen_point *point,
+                               const struct addr *peer)
+{
+    const struct listen_use *use = listen_use_of(&((const struct house *)snapshot->house)->sites.listens, point);
+
+    return use && use->balancers && listen_balancers_have(use->balancers, peer);
+}
+
 static void leave(struct snapshot *snapshot)
 {
     upstreams_leave(((const struct house *)snapshot->house)->upstreams.all);
@@ -252,6 +260,7 @@ static bool create_parts(struct loading *l)
         .choose = choose,
         .tls_site = tls_site,
         .is_tls = is_tls,
+        .sends_proxy_header = sends_proxy_header,
         .leave = leave,
         .drop = drop,
     };

@@ -8,10 +8,12 @@
 
 enum { FAMILIES = 2 };
 
-struct listen_conf { /* record of `listen [ADDR:]PORT|unix:PATH [tls];` */
+struct listen_conf { /* record of `listen [ADDR:]PORT|unix:PATH [tls] [proxy_protocol=CIDR,...];` */
     struct weir_place place;
     weir_str address;
     bool tls;
+    weir_table balancer_words; /* of weir_str */
+    const struct listen_balancers *balancers;
     bool is_implied; /* a bare port */
     const struct statement *statement;
     struct addr addr[FAMILIES];
@@ -93,6 +95,13 @@ static str cure_for(str text)
     return S("PORT, ADDRESS:PORT, [IPV6]:PORT or unix:PATH; ports are 1 to 65535");
 }
 
+static int read_balancers(weir_conf *c, struct listen_conf *listen)
+{
+    bool is_unix = addr_is_unix(&listen->addr[0]);
+
+    return listen_balancers_read(c, &listen->balancer_words, is_unix, &listen->balancers) ? 0 : -1;
+}
+
 static int set_listen(weir_conf *c, const struct weir_directive *directive, void *to)
 {
     struct listen_conf *listen = to;
@@ -104,7 +113,7 @@ static int set_listen(weir_conf *c, const struct weir_directive *directive, void
     if (is_port(text, &port)) {
         listen->is_implied = true;
         listen->count = every_address(port, listen->addr);
-        return 0;
+        return read_balancers(c, listen);
     }
     if (str_has_prefix(text, S("unix:")) && text.n > 5) {
         str parts[] = { S("unix:"), path_beside(c->binder->arena, c->statement->source->path, str_from(text, 5)) };
@@ -112,7 +121,7 @@ static int set_listen(weir_conf *c, const struct weir_directive *directive, void
     }
     listen->count = 1;
     if (addr_parse(text, &listen->addr[0]) && (addr_is_unix(&listen->addr[0]) || addr_port(&listen->addr[0]) != 0))
-        return 0;
+        return read_balancers(c, listen);
     diag_error(c->binder->diags, word_place(c->statement, &c->statement->args[0]), cure_for(listen->address),
                "listen: \"%.*s\" is no address to listen on", STR_ARG(str_upto(listen->address, 200)));
     c->failed = true;
@@ -124,6 +133,7 @@ static int set_listen(weir_conf *c, const struct weir_directive *directive, void
 struct spot { /* one point of one site */
     struct place place;
     bool is_tls, is_implied;
+    const struct listen_balancers *balancers;
 };
 
 static struct listen_use *use_at(struct listen_table *table, const struct listening *l, uint32_t id)
@@ -132,6 +142,28 @@ static struct listen_use *use_at(struct listen_table *table, const struct listen
         if (!vec_push(l->arena, &table->uses, sizeof(struct listen_use)))
             return NULL;
     return vec_at(&table->uses, struct listen_use, id);
+}
+
+/* The first bytes of a connection come before anybody knows which site it is for. */
+static bool agree(const struct listening *l, const struct listen_use *use, const struct spot *spot)
+{
+    const struct listen_point *point = use->point;
+
+    if (use->is_tls != spot->is_tls) {
+        diag_error(l->diags, spot->place,
+                   arena_printf(l->arena, "%s at %.*s:%u", use->is_tls ? "with tls" : "without tls",
+                                STR_ARG(use->place.file), use->place.line),
+                   "%.*s is listened on both with and without tls", STR_ARG(point->key));
+        return false;
+    }
+    if (!listen_balancers_equal(use->balancers, spot->balancers)) {
+        diag_error(l->diags, spot->place,
+                   arena_printf(l->arena, "%s at %.*s:%u", use->balancers ? "with proxy_protocol=" : "without it",
+                                STR_ARG(use->place.file), use->place.line),
+                   "%.*s is listened on with different proxy_protocol=", STR_ARG(point->key));
+        return false;
+    }
+    return true;
 }
 
 static bool use_point(struct listen_table *table, const struct listening *l, const struct addr *addr,
@@ -147,15 +179,11 @@ static bool use_point(struct listen_table *table, const struct listening *l, con
     }
     if (!use->point)
         *use = (struct listen_use){
-            .point = point, .is_tls = spot->is_tls, .is_implied = spot->is_implied, .place = spot->place
+            .point = point, .is_tls = spot->is_tls, .balancers = spot->balancers,
+            .is_implied = spot->is_implied, .place = spot->place
         };
-    if (use->is_tls != spot->is_tls) {
-        diag_error(l->diags, spot->place,
-                   arena_printf(l->arena, "%s at %.*s:%u", use->is_tls ? "with tls" : "without tls",
-                                STR_ARG(use->place.file), use->place.line),
-                   "%.*s is listened on both with and without tls", STR_ARG(point->key));
+    if (!agree(l, use, spot))
         return false;
-    }
     use->is_implied &= spot->is_implied;
     *id = point->id;
     return true;
@@ -182,7 +210,7 @@ static const struct listen_set *default_set(struct listen_table *table, const st
         return *known;
     set = arena_zalloc(l->arena, sizeof(*set) + 2 * FAMILIES * sizeof(set->ids[0]));
     for (uint32_t kind = 0; set && kind < (tls ? 2u : 1u); kind++) {
-        struct spot spot = { l->scope->place, kind == 1, true };
+        struct spot spot = { l->scope->place, kind == 1, true, NULL };
         uint32_t count = every_address((uint16_t)(kind ? conf->https_port : conf->http_port), addr);
         for (uint32_t i = 0; i < count; i++)
             if (!use_point(table, l, &addr[i], &spot, &set->ids[set->count++]))
@@ -205,7 +233,7 @@ static struct place tls_word_place(const struct listen_conf *listen)
 static bool add_listen(struct listen_table *table, const struct listening *l, const struct listen_conf *listen,
                        struct listen_set *set)
 {
-    struct spot spot = { statement_place(listen->statement), listen->tls, listen->is_implied };
+    struct spot spot = { statement_place(listen->statement), listen->tls, listen->is_implied, listen->balancers };
 
     if (listen->tls && !l->scope->offers_tls) {
         diag_error(l->diags, tls_word_place(listen),
@@ -313,6 +341,10 @@ static const struct weir_arg listen_args[] = {
       .type = WEIR_TYPE_FLAG,
       .flags = WEIR_ARG_WORD,
       .offset = WEIR_FIELD(struct listen_conf, tls, WEIR_C_FLAG) },
+    { .name = "proxy_protocol",
+      .type = WEIR_TYPE_STR,
+      .flags = WEIR_ARG_OPTION | WEIR_ARG_LIST,
+      .offset = WEIR_FIELD(struct listen_conf, balancer_words, weir_table) },
     { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct listen_conf, place, WEIR_C_PLACE) },
 };
 static const struct weir_directive directives[] = {
@@ -323,7 +355,10 @@ static const struct weir_directive directives[] = {
       .set = set_listen,
       .record_size = sizeof(struct listen_conf),
       .offset = offsetof(struct site_conf, listens),
-      .doc = "where the site is served; a port alone means every address of both families" },
+      .doc = "where the site is served; a port alone means every address of both families. proxy_protocol: addresses "
+             "of balancers (on unix sockets: unix) whose connections have to begin with a PROXY header, version 1 or "
+             "2, within timeout header=; $client_addr is whom it names. Other peers are clients themselves, and "
+             "headers from them are never believed" },
     WEIR_DIR_BOUND(struct site_conf, http_port, UINT, "http_port", WEIR_IN_TOP, "80", 1, 65535,
                    "the port of sites without listen"),
     WEIR_DIR_BOUND(struct site_conf, https_port, UINT, "https_port", WEIR_IN_TOP, "443", 1, 65535,

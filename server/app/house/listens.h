@@ -10,6 +10,7 @@
 #define APP_LISTENS_H
 
 #include "app/house/configuration.h"
+#include "app/house/listen_balancers.h"
 #include "config/bind.h"
 
 struct listen_set {
@@ -20,6 +21,7 @@ struct listen_set {
 struct listen_use {                   /* what one snapshot does with a listen point */
     const struct listen_point *point; /* NULL: not used */
     bool is_tls;
+    const struct listen_balancers *balancers; /* NULL: nobody sends PROXY headers */
     bool is_implied;    /* by a bare port: a family that the machine lacks is left out */
     struct place place; /* who said so first */
     uint32_t tls_sites; /* how many */

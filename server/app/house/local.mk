@@ -8,6 +8,7 @@ server_libweir_a_SOURCES += \
 	server/app/house/core_directives.c \
 	server/app/house/file_answer.c server/app/house/file_answer.h \
 	server/app/house/house.c \
+	server/app/house/listen_balancers.c server/app/house/listen_balancers.h \
 	server/app/house/listens.c server/app/house/listens.h \
 	server/app/house/loader.c server/app/house/loader.h \
 	server/app/house/loading.h \

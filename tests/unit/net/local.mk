@@ -4,4 +4,5 @@ UNIT_TESTS += tests/unit/net/test_addr
 UNIT_TESTS += tests/unit/net/test_conn
 UNIT_TESTS += tests/unit/net/test_transport
 UNIT_TESTS += tests/unit/net/test_listener
+UNIT_TESTS += tests/unit/net/test_proxy_header
 EXTRA_DIST += tests/unit/net/ends.h
