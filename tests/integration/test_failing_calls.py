@@ -3,7 +3,8 @@
 
 tests/unit/engine/failing_calls.c, preloaded, does it; tests/unit/engine/test_calls.c does the same to the bare engine.
 Here are the calls that only the daemon makes: accepting, TLS, logs, TCP. A fault that means "again" changes nothing
-that a client sees; any other ends in a proper answer, a proper error or a visible end, soon, and touches nobody else."""
+that a client sees; any other ends in a proper answer, a proper error or a visible end, soon, and touches nobody
+else."""
 
 import errno
 import mmap
@@ -81,7 +82,7 @@ def origin_answer(request):
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(request.body) + request.body
 
 
-CONFIGURATION = """workers 1; shutdown_timeout 5s; access_log access.log;
+CONFIGURATION = """workers 1; shutdown_timeout 5s; access_log access.log buffer=0;
     timeout header=3s body=3s send=3s idle=3s connect=3s response=3s;
     upstream u {{ server 127.0.0.1:{port} max_fails=0; keepalive 4 timeout=200ms; }}
     site plain.test {{ route /own {{ respond 200 own; }} route / {{ proxy u; }} }}
@@ -137,7 +138,8 @@ class Stand:
         yield "proxied", plain, [get % b"/big", get % b"/chunked"], [BIG, b"hello world"]
         yield "with bodies", plain, [
             b"POST /echo HTTP/1.1\r\nHost: plain.test\r\nContent-Length: %d\r\n\r\n" % len(body) + body,
-            b"PUT /echo HTTP/1.1\r\nHost: plain.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+            b"PUT /echo HTTP/1.1\r\nHost: plain.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
         ], [body, b"abcde"]
         yield "switched", plain, [b"GET /switch HTTP/1.1\r\nHost: plain.test\r\nConnection: upgrade\r\n"
                                   b"Upgrade: websocket\r\n\r\n"], [b"pong"]
