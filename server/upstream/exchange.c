@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "upstream/exchange.h"
 #include "upstream/hop.h"
+#include "upstream/version.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -309,9 +310,28 @@ void exchange_conn_ready(struct upstream_conn *uc, bool ok)
 
 /* -- what the engine calls ----------------------------------------------------------------------------------------- */
 
+void exchange_use_local(struct exchange *x, struct upstream_local *local)
+{
+    struct upstream_local *former = x->local;
+
+    if (local)
+        local->users++;
+    x->local = local;
+    if (former && --former->users == 0 && former->leaving)
+        version_local_unused(former);
+}
+
+void exchange_find_sticky(struct exchange *x)
+{
+    bool renew = false;
+
+    x->sticks_to = x->upstream->sticky.cookie.n ? sticky_find(x->upstream, x->r, &renew) : -1;
+    x->renews_cookie = renew;
+}
+
 static void start(struct weir_req *r)
 {
-    struct weir_upstream *upstream = r->origin_data;
+    struct weir_upstream *upstream = upstream_now(r->origin_data);
     struct exchange *x = arena_new(r->arena, struct exchange);
     struct upstream_local *local = x ? upstream_local(upstream) : NULL;
 
@@ -322,14 +342,9 @@ static void start(struct weir_req *r)
     }
     x->r = r;
     x->upstream = upstream;
-    x->local = local;
+    exchange_use_local(x, local);
     x->server = -1;
-    x->sticks_to = -1;
-    if (upstream->sticky.cookie.n) {
-        bool renew;
-        x->sticks_to = sticky_find(upstream, r, &renew);
-        x->renews_cookie = renew;
-    }
+    exchange_find_sticky(x);
     x->started_us = clock_us();
     list_init(&x->waiting);
     deadline_init(&x->deadline, on_wait_due);
@@ -340,7 +355,7 @@ static void start(struct weir_req *r)
         return;
     }
     if (upstream->retry.is_set)
-        retry_count_request(&upstream->budget);
+        retry_count_request(upstream->budget);
     exchange_choose(x);
 }
 
@@ -388,6 +403,8 @@ static void abandon(struct weir_req *r)
     exchange_let_go(x);
     exchange_count_out(x, x->phase == EXCHANGE_OVER ? WEIR_OUTCOME_OK : WEIR_OUTCOME_BROKEN);
     x->phase = EXCHANGE_OVER;
+    if (x->local)
+        exchange_use_local(x, NULL);
 }
 
 const struct origin_calls exchange_origin = { .start = start, .more_body = more_body, .more_room = more_room,

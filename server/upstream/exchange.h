@@ -62,6 +62,8 @@ void exchange_write(struct exchange *x);
 void exchange_receive(struct exchange *x);
 
 /* exchange.c, for the other two */
+void exchange_use_local(struct exchange *x, struct upstream_local *local); /* lets go of the one it had */
+void exchange_find_sticky(struct exchange *x); /* which server its cookie names */
 void exchange_go(struct exchange *x); /* to the server that was chosen */
 void exchange_count_out(struct exchange *x, uint32_t outcome);
 void exchange_fail(struct exchange *x, int status, const char *why); /* for good */

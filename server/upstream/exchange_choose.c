@@ -2,6 +2,7 @@
 /* Which server gets the request: those that may be asked, the balancer's choice among them, waiting for room, and
  * whether a failure may be tried elsewhere. */
 #include "upstream/exchange.h"
+#include "upstream/version.h"
 
 #include "base/clock.h"
 
@@ -50,7 +51,7 @@ static void view_server(struct exchange *x, uint32_t i, struct choice *choice)
     view->active_all = atomic_load_explicit(&server->state->active, memory_order_relaxed);
     if (u->has_slow_start)
         view->weight = server->weight * server_state_percent(server->state, &server->rules);
-    if (server->down || was_tried(x, i))
+    if (server->down || (server->draining && x->sticks_to != (int32_t)i) || was_tried(x, i))
         return;
     enum server_word word = server_state_word(server->state, &server->rules);
     if (word == SERVER_FULL)
@@ -128,7 +129,8 @@ static bool pick_early(struct exchange *x)
 
     for (uint32_t i = 0; i < u->server_count; i++) {
         const struct server *server = &u->servers[i];
-        if (server->down || was_tried(x, i) || server_state_word(server->state, &server->rules) != SERVER_OUT)
+        if (server->down || server->draining || was_tried(x, i) ||
+            server_state_word(server->state, &server->rules) != SERVER_OUT)
             continue;
         if (!first || atomic_load(&server->state->trial_at) < atomic_load(&first->state->trial_at))
             first = server;
@@ -144,7 +146,8 @@ static uint64_t seconds_until_one_returns(const struct weir_upstream *u)
 
     for (uint32_t i = 0; i < u->server_count; i++) {
         const struct server *server = &u->servers[i];
-        if (server->down || server_state_word(server->state, &server->rules) == SERVER_CHECKED_DOWN)
+        if (server->down || server->draining ||
+            server_state_word(server->state, &server->rules) == SERVER_CHECKED_DOWN)
             continue;
         uint64_t ms = server_state_returns(server->state);
         least = ms < least ? ms : least;
@@ -247,10 +250,43 @@ void exchange_queue_init(struct upstream_local *local)
 
 /* -- choosing ------------------------------------------------------------------------------------------------------ */
 
+/* The upstream was changed at run time since this request began: what it tried stays tried, and it goes on with the
+ * servers that there are now. False without memory: it stays with the former ones. */
+static bool follow_change(struct exchange *x)
+{
+    struct weir_upstream *former = x->upstream, *now = version_now(former);
+    struct upstream_local *local = upstream_local(now);
+    uint8_t tried[sizeof(x->tried)] = { 0 };
+
+    if (!local)
+        return false;
+    for (uint32_t i = 0; i < now->server_count; i++)
+        for (uint32_t k = 0; k < former->server_count; k++)
+            if (was_tried(x, k) && former->servers[k].state == now->servers[i].state)
+                tried[i / 8] |= (uint8_t)(1 << (i % 8));
+    memcpy(x->tried, tried, sizeof(tried));
+    x->upstream = now;
+    x->server = -1;
+    exchange_use_local(x, local);
+    exchange_find_sticky(x);
+    return true;
+}
+
+void exchange_queue_move(struct upstream_local *local)
+{
+    for (struct list *link = list_first(&local->queue); link; link = list_first(&local->queue)) {
+        struct exchange *x = list_entry(link, struct exchange, waiting);
+        exchange_leave_queue(x);
+        exchange_choose(x);
+    }
+}
+
 void exchange_choose(struct exchange *x)
 {
     struct choice choice;
 
+    if (x->local->leaving)
+        follow_change(x);
     if (!list_is_empty(&x->local->queue)) {
         enter_queue(x);
         return;
@@ -276,5 +312,5 @@ bool exchange_may_retry(struct exchange *x, unsigned class)
         return false;
     if (!exchange_is_repeatable(x) || mark_usable(x).usable == 0)
         return false;
-    return retry_take(&u->budget, rules);
+    return retry_take(u->budget, rules);
 }

@@ -280,23 +280,63 @@ static void begin(const struct check *former, const struct weir_upstream *u, con
     checks = c;
 }
 
+static void end(struct check *c)
+{
+    close_conn(c);
+    deadline_cancel(&c->timer);
+    mem_free(c);
+}
+
+static bool is_to_be_checked(const struct weir_upstream *u, const struct server *server)
+{
+    if (u->check.is_set && !server->down)
+        return true;
+    atomic_store(&server->state->checked_down, false); /* nobody would find it up again */
+    return false;
+}
+
 void health_checks_use(struct weir_upstream *all)
 {
     struct check *former = checks;
 
     checks = NULL;
-    for (struct weir_upstream *u = all; u; u = u->next)
-        for (uint32_t i = 0; i < u->server_count; i++) {
-            if (u->check.is_set && !u->servers[i].down)
+    for (struct weir_upstream *first = all; first; first = first->next) {
+        const struct weir_upstream *u = upstream_now(first);
+        for (uint32_t i = 0; i < u->server_count; i++)
+            if (is_to_be_checked(u, &u->servers[i]))
                 begin(former, u, &u->servers[i]);
-            else
-                atomic_store(&u->servers[i].state->checked_down, false); /* nobody would find it up again */
-        }
+    }
     while (former) {
         struct check *c = former;
         former = c->next;
-        close_conn(c);
-        deadline_cancel(&c->timer);
-        mem_free(c);
+        end(c);
     }
+}
+
+/* Of a check that goes on, the server as the newer version has it; NULL: it ends. */
+static const struct server *successor(const struct check *c, const struct weir_upstream *now)
+{
+    for (uint32_t i = 0; i < now->server_count; i++)
+        if (now->servers[i].state == c->server->state && !now->servers[i].down)
+            return &now->servers[i];
+    return NULL;
+}
+
+void health_checks_follow(const struct weir_upstream *former, const struct weir_upstream *now)
+{
+    for (struct check **at = &checks; *at;) {
+        struct check *c = *at;
+        const struct server *server = c->upstream == former ? successor(c, now) : c->server;
+        if (!server) {
+            *at = c->next;
+            end(c);
+            continue;
+        }
+        c->upstream = c->upstream == former ? now : c->upstream;
+        c->server = server;
+        at = &c->next;
+    }
+    for (uint32_t i = 0; i < now->server_count; i++)
+        if (is_to_be_checked(now, &now->servers[i]) && !find(checks, now->servers[i].state))
+            begin(NULL, now, &now->servers[i]);
 }

@@ -40,5 +40,7 @@ bool health_expects(const struct health_rules *rules, int status);
 /* From now on these upstreams are checked, and no others. What was found out about servers that are still there holds.
  * NULL: nothing is checked any more. To be called before the snapshot that was checked so far goes. */
 void health_checks_use(struct weir_upstream *all);
+/* One upstream was changed at run time: checks of servers that it still has go on, others begin or end. */
+void health_checks_follow(const struct weir_upstream *former, const struct weir_upstream *now);
 
 #endif

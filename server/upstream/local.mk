@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 server_libweir_a_SOURCES += \
 	server/upstream/balancers.h \
+	server/upstream/changes.c server/upstream/changes.h \
 	server/upstream/ewma.c \
 	server/upstream/exchange.c server/upstream/exchange.h \
 	server/upstream/exchange_choose.c \
@@ -19,4 +20,5 @@ server_libweir_a_SOURCES += \
 	server/upstream/server_state.c server/upstream/server_state.h \
 	server/upstream/sticky.c server/upstream/sticky.h \
 	server/upstream/upstream.c server/upstream/upstream.h \
-	server/upstream/upstream_directives.c
+	server/upstream/upstream_directives.c \
+	server/upstream/version.c server/upstream/version.h

@@ -293,7 +293,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
 
 /* -- a worker's view of an upstream -------------------------------------------------------------------------------- */
 
-void upstream_local_free(struct weir_upstream *upstream, struct upstream_local *local)
+void upstream_local_free(const struct weir_upstream *upstream, struct upstream_local *local)
 {
     if (!local)
         return;
@@ -302,6 +302,8 @@ void upstream_local_free(struct weir_upstream *upstream, struct upstream_local *
     for (uint32_t i = 0; i < local->server_count; i++) {
         struct pool *pool = local->pools[i];
         pool->users--; /* idle connections wait for the next snapshot's user, or for their time to end */
+        if (local->leaving && !pool->users)
+            close_idle(pool); /* the server was removed: no snapshot is to come that would use them */
         pool_maybe_free(pool);
     }
     deadline_cancel(&local->look);

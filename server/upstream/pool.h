@@ -51,6 +51,8 @@ struct upstream_local { /* one worker's view of one upstream */
     struct weir_server *views;
     void *balancer_state;
     uint32_t server_count;
+    uint32_t users;         /* exchanges that point here */
+    struct version_letter *leaving; /* it was replaced, and goes with its last user; NULL: in use */
     struct list queue;      /* exchanges that wait until a server has room */
     uint32_t queued;
     struct deferred wake;   /* a place became free on this worker */
@@ -58,7 +60,7 @@ struct upstream_local { /* one worker's view of one upstream */
 };
 
 struct upstream_local *upstream_local(struct weir_upstream *upstream); /* this worker's; NULL without memory */
-void upstream_local_free(struct weir_upstream *upstream, struct upstream_local *local);
+void upstream_local_free(const struct weir_upstream *upstream, struct upstream_local *local);
 
 struct upstream_conn *pool_take_idle(struct pool *pool);      /* NULL: none that is still good */
 /* NULL: failed at once */
@@ -76,6 +78,7 @@ void exchange_conn_ready(struct upstream_conn *uc, bool ok);
 void exchange_conn_due(struct upstream_conn *uc);
 void exchange_resolved(struct exchange *exchange);
 void exchange_queue_init(struct upstream_local *local);         /* exchange_choose.c */
+void exchange_queue_move(struct upstream_local *local); /* those who wait go to the version that replaced it */
 
 void upstream_worker_down(void); /* closes and frees all of this worker's */
 uint32_t pools_idle_total(void); /* this worker's idle connections */

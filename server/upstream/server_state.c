@@ -216,6 +216,18 @@ void server_state_checked(struct server_state *state, bool up, const char *why)
     log_notice("upstream %s: check: %s, back in service", state->label, why);
 }
 
+void server_state_begin(struct server_state *state)
+{
+    atomic_store(&state->in_since, clock_ms());
+}
+
+void server_state_forgive(struct server_state *state)
+{
+    atomic_store(&state->fails, 0);
+    if (atomic_exchange(&state->out_until, 0))
+        atomic_store(&state->in_since, clock_ms());
+}
+
 uint32_t server_state_percent(const struct server_state *state, const struct server_rules *rules)
 {
     uint64_t from = atomic_load_explicit(&state->in_since, memory_order_relaxed);

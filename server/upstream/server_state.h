@@ -57,6 +57,8 @@ void server_state_untry(struct server_state *state);      /* it told nothing */
 void server_state_worked(struct server_state *state);     /* a response head arrived */
 void server_state_failed(struct server_state *state, const struct server_rules *rules, const char *why);
 void server_state_checked(struct server_state *state, bool up, const char *why); /* an active check changed its mind */
+void server_state_begin(struct server_state *state);   /* it has just come: slow start */
+void server_state_forgive(struct server_state *state); /* in service, whatever it did; not over active checks */
 /* The part of its weight that a server has in slow start: 1..100 of 100. */
 uint32_t server_state_percent(const struct server_state *state, const struct server_rules *rules);
 uint64_t server_state_returns(const struct server_state *state); /* ms until it may be tried; 0: now */

@@ -2,8 +2,10 @@
 /* From directives and URLs to upstreams. */
 #include "upstream/upstream.h"
 
+#include "base/hash.h"
 #include "pipeline/quarantine.h"
 #include "upstream/pool.h"
+#include "upstream/version.h"
 
 /* -- servers ------------------------------------------------------------------------------------------------------- */
 
@@ -55,15 +57,44 @@ static const char *server_address(struct arena *arena, struct server *server, st
     return server->host.p ? NULL : "no memory";
 }
 
-static str server_key(struct upstream_binding *b, const struct server *server, const struct weir_upstream *u,
-                      str tls_identity)
+static str server_key(struct arena *arena, const struct server *server, const struct weir_upstream *u)
 {
     char room[ADDR_TEXT];
-    str address = server->host.n ? arena_printf(b->binder->arena, "%.*s:%u", STR_ARG(server->host), server->port)
+    str address = server->host.n ? arena_printf(arena, "%.*s:%u", STR_ARG(server->host), server->port)
                                  : addr_text(&server->addr, room);
 
-    return arena_printf(b->binder->arena, "%s %.*s %.*s", u->tls ? "tls" : "plain", STR_ARG(address),
-                        STR_ARG(tls_identity));
+    return arena_printf(arena, "%s %.*s %.*s", u->tls ? "tls" : "plain", STR_ARG(address), STR_ARG(u->tls_identity));
+}
+
+static const char *fill_server(struct arena *arena, const struct server_conf *conf, uint16_t default_port,
+                               struct server *server)
+{
+    *server = (struct server){
+        .weight = (uint32_t)conf->weight,
+        .backup = conf->backup,
+        .down = conf->down,
+        .rules = { conf->max_conns, conf->max_fails, conf->fail_timeout, conf->slow_start },
+    };
+    return server_address(arena, server, conf->address, default_port);
+}
+
+const char *upstream_server(struct arena *arena, const struct weir_upstream *u, const struct server_conf *conf,
+                            struct server *server)
+{
+    const char *why = fill_server(arena, conf, u->tls ? 443 : 80, server);
+
+    if (why)
+        return why;
+    server->key = server_key(arena, server, u);
+    return server->key.p ? NULL : "no memory";
+}
+
+bool upstream_server_state(struct arena *arena, const struct weir_upstream *u, struct server *server)
+{
+    str parts[] = { u->name, S(" "), server->key }, key = arena_concat(arena, parts, 3);
+
+    server->state = key.p ? server_state_get(u->name, server->name, key) : NULL;
+    return server->state != NULL;
 }
 
 /* -- TLS ----------------------------------------------------------------------------------------------------------- */
@@ -143,8 +174,9 @@ static struct weir_upstream *upstream_new(struct upstream_binding *b, str name, 
     u->servers = arena_array(arena, struct server, server_count + 1);
     u->worker_count = b->worker_count;
     u->local = arena_array(arena, struct upstream_local *, b->worker_count + 1);
+    u->budget = arena_new(arena, struct retry_budget);
     u->balancer = balancer_find(b->order, S("round_robin"));
-    if (!u->servers || !u->local || !u->balancer || !strmap_put(arena, &b->by_name, u->name, u))
+    if (!u->servers || !u->local || !u->budget || !u->balancer || !strmap_put(arena, &b->by_name, u->name, u))
         return NULL;
     u->next = b->all;
     b->all = u;
@@ -164,12 +196,8 @@ static bool add_servers(struct upstream_binding *b, struct weir_upstream *u, con
     for (uint32_t i = 0; i < conf->servers.count; i++, at += conf->servers.stride) {
         const struct server_conf *from = (const struct server_conf *)at;
         struct server *server = &u->servers[u->server_count++];
-        server->weight = (uint32_t)from->weight;
-        server->backup = from->backup;
-        server->down = from->down;
-        server->rules = (struct server_rules){ from->max_conns, from->max_fails, from->fail_timeout, from->slow_start };
+        const char *why = fill_server(b->binder->arena, from, conf->tls ? 443 : 80, server);
         u->has_slow_start |= from->slow_start > 0;
-        const char *why = server_address(b->binder->arena, server, from->address, conf->tls ? 443 : 80);
         if (why) {
             diag_error(b->binder->diags, place_of(&from->place), STR_NONE, "server \"%.*s\": %s",
                        STR_ARG(from->address), why);
@@ -181,22 +209,37 @@ static bool add_servers(struct upstream_binding *b, struct weir_upstream *u, con
 
 static bool set_keys(struct upstream_binding *b, struct weir_upstream *u, const struct upstream_conf *conf)
 {
-    str identity = arena_printf(b->binder->arena, "%.*s %d %.*s", STR_ARG(conf->tls_server_name), conf->tls_verify,
-                                STR_ARG(conf->tls_ca));
+    struct arena *arena = b->binder->arena;
 
-    if (!identity.p)
+    u->tls_identity = arena_printf(arena, "%.*s %d %.*s", STR_ARG(conf->tls_server_name), conf->tls_verify,
+                                   STR_ARG(conf->tls_ca));
+    if (!u->tls_identity.p)
         return false;
     for (uint32_t i = 0; i < u->server_count; i++) {
-        u->servers[i].key = server_key(b, &u->servers[i], u, identity);
-        str parts[] = { u->name, S(" "), u->servers[i].key };
-        str state_key = arena_concat(b->binder->arena, parts, 3);
-        if (!u->servers[i].key.p || !state_key.p)
-            return false;
-        u->servers[i].state = server_state_get(u->name, u->servers[i].name, state_key);
-        if (!u->servers[i].state)
+        u->servers[i].key = server_key(arena, &u->servers[i], u);
+        if (!u->servers[i].key.p || !upstream_server_state(arena, u, &u->servers[i]))
             return false;
     }
     return true;
+}
+
+/* The same for the same statements, whatever comments and blanks stand between them, and in each process. */
+static uint64_t fingerprint_of(const struct statement *statement, uint64_t mark)
+{
+    static const uint8_t fixed_key[16] = "weir fingerprint";
+
+    for (; statement; statement = statement->next) {
+        uint64_t words[] = { mark, siphash13(fixed_key, statement->name.text.p, statement->name.text.n),
+                             statement->arg_count };
+        mark = siphash13(fixed_key, words, sizeof(words));
+        for (uint32_t i = 0; i < statement->arg_count; i++) {
+            str text = statement->args[i].text;
+            uint64_t word[] = { mark, siphash13(fixed_key, text.p, text.n), statement->args[i].quote };
+            mark = siphash13(fixed_key, word, sizeof(word));
+        }
+        mark = fingerprint_of(statement->children, mark);
+    }
+    return mark;
 }
 
 struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, const struct scope *scope)
@@ -216,6 +259,7 @@ struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, co
     struct weir_upstream *u = upstream_new(b, name, conf->servers.count);
     if (!u || !add_servers(b, u, conf))
         return NULL;
+    u->fingerprint = fingerprint_of(scope->statements, 1);
     u->keepalive = conf->keepalive;
     u->keepalive_timeout = conf->keepalive_timeout;
     if (conf->balance_statement) {
@@ -288,20 +332,29 @@ struct weir_upstream *upstream_find(const struct upstream_binding *b, str name)
 
 /* -- the end ------------------------------------------------------------------------------------------------------- */
 
+static void leave(struct weir_upstream *u, unsigned index)
+{
+    if (u->local[index])
+        upstream_local_free(u, u->local[index]);
+    u->local[index] = NULL;
+}
+
 void upstreams_leave(struct weir_upstream *all)
 {
     unsigned index = worker_index(worker_self());
 
     for (struct weir_upstream *u = all; u; u = u->next)
-        if (index < u->worker_count && u->local[index]) {
-            upstream_local_free(u, u->local[index]);
-            u->local[index] = NULL;
+        if (index < u->worker_count) {
+            leave(u, index);
+            leave(upstream_now(u), index);
         }
 }
 
 void upstreams_drop(struct weir_upstream *all)
 {
     for (struct weir_upstream *u = all; u; u = u->next) {
+        if (u->now)
+            version_drop(u->now);
         if (u->tls_prepared)
             u->tls->release(u->tls_prepared);
         for (uint32_t i = 0; i < u->server_count; i++)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* upstream.h: a named group of origin servers, as one snapshot knows it. The handle behind the SDK's weir_upstream.
  *
+ * Shape:   what routes point at is the one that the files made; changes at run time (version.h) put newer ones beside it,
+ *          and each request uses the newest: upstream_now().
  * Owner:   the snapshot's arena; what must outlive it (idle connections, addresses) is in pools (pool.h), per worker.
- * Thread:  constant once bound, but for local[i], which only worker i touches, and the budget. */
+ * Thread:  constant once bound, but for local[i], which only worker i touches, now, and the budget. */
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
 
@@ -15,6 +17,7 @@
 #include "upstream/server_state.h"
 #include "upstream/sticky.h"
 
+#include <stdatomic.h>
 #include <weir/upstream.h>
 
 enum { UPSTREAM_SERVERS_MOST = 256 };
@@ -49,6 +52,7 @@ struct server {
     str key;        /* identity of its pool: address and TLS settings */
     uint32_t weight;
     bool backup, down;
+    bool draining;  /* only who has its cookie comes here */
     struct server_rules rules;
     struct server_state *state;
 };
@@ -70,7 +74,11 @@ struct weir_upstream {
     struct retry_rules retry;
     struct sticky_rules sticky;
     struct health_rules check;
-    struct retry_budget budget;            /* not constant */
+    struct retry_budget *budget;           /* not constant */
+    str tls_identity;                      /* part of its servers' keys */
+    uint64_t fingerprint;                  /* of its block's text; 0: it has none */
+    _Atomic(struct weir_upstream *) now;   /* of the one that the files made: the newest; NULL: none but this */
+    struct upstream_version *version;      /* NULL: of this snapshot's files */
     struct upstream_local **local;         /* by worker index */
     unsigned worker_count;
     struct weir_upstream *next;            /* all of a snapshot */
@@ -89,12 +97,26 @@ struct upstream_binding {
 };
 
 extern const struct weir_module upstream_module; /* built in: the directives of an upstream block */
+extern const weir_table upstream_server_args;    /* what may stand behind `server`: fills a struct server_conf */
 extern const struct weir_module proxy_module;    /* `proxy` */
 
 struct weir_upstream *upstream_of_block(struct upstream_binding *binding, str name, const struct scope *scope);
 struct weir_upstream *upstream_of_url(struct upstream_binding *binding, str url, struct place place,
                                       const struct scope *scope);
 struct weir_upstream *upstream_find(const struct upstream_binding *binding, str name);
+/* A server of an upstream from what was said of it. NULL, or what is wrong. Without its state. */
+const char *upstream_server(struct arena *arena, const struct weir_upstream *u, const struct server_conf *conf,
+                            struct server *server);
+bool upstream_server_state(struct arena *arena, const struct weir_upstream *u, struct server *server);
+
+/* What requests that begin now use. */
+static inline struct weir_upstream *upstream_now(struct weir_upstream *made_of_files)
+{
+    struct weir_upstream *now = atomic_load_explicit(&made_of_files->now, memory_order_acquire);
+
+    return now ? now : made_of_files;
+}
+
 void upstreams_leave(struct weir_upstream *all); /* a worker, when it lets go of their snapshot (snapshot->leave) */
 void upstreams_drop(struct weir_upstream *all);  /* main, when their snapshot goes */
 

@@ -29,6 +29,8 @@ static const struct weir_arg server_args[] = {
       .offset = WEIR_FIELD(struct server_conf, down, bool) },
     { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct server_conf, place, struct weir_place) },
 };
+const weir_table upstream_server_args = WEIR_TABLE(server_args);
+
 static const struct weir_arg keepalive_args[] = {
     { .name = "N", .type = WEIR_TYPE_UINT, .fallback = "64", .max = 10000,
       .offset = WEIR_FIELD(struct upstream_conf, keepalive, uint64_t) },

@@ -88,6 +88,11 @@ static const struct cli_command commands[] = {
     { "undrain", CLI_FILE | CLI_SOCKET, 0, 0, "undrain [-c FILE | -s SOCKET]", "the same as drain off", cli_undrain },
     { "upgrade", CLI_FILE | CLI_SOCKET, 0, 0, "upgrade [-c FILE | -s SOCKET]",
       "hand everything to the binary and the modules that are installed now", cli_upgrade },
+    { "reopen", CLI_FILE | CLI_SOCKET, 0, 0, "reopen [-c FILE | -s SOCKET]", "open the log files again, as SIGUSR1 does",
+      cli_reopen },
+    { "upstream", CLI_FILE | CLI_SOCKET | CLI_JSON, 1, CLI_ARGS_MOST,
+      "upstream NAME [VERB SERVER ...] [--json]",
+      "show a group of servers; add, remove, drain, down, up SERVER, weight SERVER N", cli_upstream },
     { "unquarantine", CLI_FILE | CLI_SOCKET, 1, 1, "unquarantine NAME [-c FILE | -s SOCKET]",
       "let a module run again that crashed the server", cli_unquarantine },
     { "pipeline", CLI_FILE, 0, 0, "pipeline [-c FILE]", "stages, hooks, and why in this order", cli_pipeline },
@@ -198,7 +203,7 @@ struct reading {
     struct arena *arena;
     struct cli_call *call;
     str *why;
-    const char *words[4]; /* the command and its arguments */
+    const char *words[CLI_ARGS_MOST + 1]; /* the command and its arguments */
     int word_count;
     unsigned given;           /* enum cli_takes */
     const char *given_as[32]; /* by bit, for messages */
@@ -303,7 +308,7 @@ static bool read_words(struct reading *reading, int argc, char **argv)
             i += taken;
             continue;
         }
-        if (reading->word_count == 4)
+        if (reading->word_count == sizeof(reading->words) / sizeof(reading->words[0]))
             return complain(reading, "\"%s\" is too much", word);
         reading->words[reading->word_count++] = command ? command : word;
         i++;

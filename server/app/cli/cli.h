@@ -10,6 +10,8 @@
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
+enum { CLI_ARGS_MOST = 16 };
+
 enum cli_takes { /* -c FILE, -s SOCKET, -d, -v, --json, --serve's FD */
                  CLI_FILE = 1,
                  CLI_SOCKET = 2,
@@ -24,7 +26,7 @@ struct cli_call {
     const char *file;   /* never NULL: the default one */
     const char *socket; /* NULL: the one that file names */
     bool daemonise, verbose, json;
-    const char *args[2];
+    const char *args[CLI_ARGS_MOST];
     int arg_count;
 };
 
@@ -53,6 +55,8 @@ int cli_stop(const struct cli_call *call);
 int cli_drain(const struct cli_call *call);
 int cli_undrain(const struct cli_call *call);
 int cli_status(const struct cli_call *call);
+int cli_reopen(const struct cli_call *call);
+int cli_upstream(const struct cli_call *call);
 /* cli_module_new.c, cli_module_check.c: for authors of modules. */
 int cli_module_new(const struct cli_call *call);
 int cli_module_check(const struct cli_call *call);

@@ -8,6 +8,7 @@
 #include "app/control/json.h"
 #include "pipeline/quarantine.h"
 
+#include <ctype.h>
 #include <time.h>
 
 #define NAME_BYTES "abcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -155,6 +156,82 @@ int cli_undrain(const struct cli_call *call)
     struct question question;
     bool ok = begin(&question, call) && ask_json(&question, "POST", "/v1/undrain");
 
+    return end(&question, ok);
+}
+
+int cli_reopen(const struct cli_call *call)
+{
+    struct question question;
+    bool ok = begin(&question, call) && ask_json(&question, "POST", "/v1/reopen");
+
+    return end(&question, ok);
+}
+
+/* -- upstreams ----------------------------------------------------------------------------------------------------- */
+
+/* For a path segment or a query: all but unreserved characters (RFC 3986 2.3) and what addresses are made of. */
+static str escape(struct arena *arena, const char *text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t n = strlen(text), used = 0;
+    char *out = arena_alloc(arena, 3 * n + 1);
+
+    for (size_t i = 0; out && i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (isalnum(c) || strchr("-._~:=", c)) {
+            out[used++] = (char)c;
+            continue;
+        }
+        out[used++] = '%';
+        out[used++] = digits[c >> 4];
+        out[used++] = digits[c & 15];
+    }
+    return out ? (str){ out, used } : S("");
+}
+
+/* "upstream NAME VERB SERVER OPTION..." as a target of the control API. */
+static str upstream_target(struct arena *arena, const struct cli_call *call)
+{
+    bool is_weight = call->arg_count > 1 && strcmp(call->args[1], "weight") == 0;
+    str target = arena_printf(arena, "/v1/upstreams/%.*s", STR_ARG(escape(arena, call->args[0])));
+
+    if (call->arg_count > 1)
+        target = arena_printf(arena, "%.*s/%.*s?", STR_ARG(target), STR_ARG(escape(arena, call->args[1])));
+    if (call->arg_count > 2)
+        target = arena_printf(arena, "%.*sserver=%.*s", STR_ARG(target), STR_ARG(escape(arena, call->args[2])));
+    for (int i = 3; i < call->arg_count; i++)
+        target = arena_printf(arena, "%.*s&%s%.*s", STR_ARG(target), is_weight ? "weight=" : "",
+                              STR_ARG(escape(arena, call->args[i])));
+    return target;
+}
+
+/* The name alone shows; with a verb there must be a server. */
+static bool show_upstream(struct question *question, const struct cli_call *call)
+{
+    str json = question->reply.content, warning, text;
+
+    if (call->json)
+        return printf(STR_FMT, STR_ARG(json)) >= 0;
+    if (call->arg_count == 1)
+        return status_print_upstream(json, question->arena, stdout) || say(S("the server's answer cannot be read"));
+    if (json_member(json, "warning", &warning) && json_text(warning, question->arena, &text))
+        fprintf(stderr, "weir: warning: " STR_FMT "\n", STR_ARG(text));
+    return true;
+}
+
+int cli_upstream(const struct cli_call *call)
+{
+    struct question question;
+
+    if (call->arg_count == 2) {
+        fprintf(stderr, "weir: upstream: which server: weir upstream %s %s SERVER\n", call->args[0], call->args[1]);
+        return CLI_USAGE;
+    }
+    bool ok = begin(&question, call);
+    str target = ok ? upstream_target(question.arena, call) : STR_NONE;
+    if (ok && !target.p)
+        ok = say(S("no memory"));
+    ok = ok && ask_json(&question, call->arg_count > 1 ? "POST" : "GET", target.p) && show_upstream(&question, call);
     return end(&question, ok);
 }
 

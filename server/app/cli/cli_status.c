@@ -70,6 +70,18 @@ static void print_listen(const struct status *status)
     fprintf(status->out, "\n");
 }
 
+/* What is not as the file says. */
+static void print_changes(const struct status *status, str upstream, str name)
+{
+    str list, item, text;
+
+    if (!json_member(upstream, "changes", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item))
+        if (json_text(item, status->arena, &text))
+            fprintf(status->out, "  changed         " STR_FMT ": " STR_FMT "\n", STR_ARG(name), STR_ARG(text));
+}
+
 static void print_upstream(const struct status *status, str upstream)
 {
     str list, item, name = member_text(status, upstream, "name"), active;
@@ -87,6 +99,7 @@ static void print_upstream(const struct status *status, str upstream)
             fprintf(status->out, ", %llu under way", (unsigned long long)json_number(active));
         fprintf(status->out, "\n");
     }
+    print_changes(status, upstream, name);
 }
 
 static void print_upstreams(const struct status *status)
@@ -142,6 +155,44 @@ static void print_notes(const struct status *status)
         fprintf(status->out, "  %-15.*s " STR_FMT ": %s" STR_FMT "\n", (int)module.n, module.p, STR_ARG(subject),
                 is_warning ? "warning: " : "", STR_ARG(text));
     }
+}
+
+static unsigned long long number_of(str object, const char *name)
+{
+    str value = STR_NONE;
+
+    json_member(object, name, &value);
+    return json_number(value);
+}
+
+static void print_server_line(const struct status *status, str server)
+{
+    str reason = member_text(status, server, "reason"), backup;
+
+    fprintf(status->out, "%-32.*s %-8.*s weight %-4llu %s%5llu under way %9llu requests %6llu failures",
+            STR_ARG(member_text(status, server, "name")), STR_ARG(member_text(status, server, "state")),
+            number_of(server, "weight"),
+            json_member(server, "backup", &backup) && json_is_true(backup) ? "backup " : "       ",
+            number_of(server, "active"), number_of(server, "requests"), number_of(server, "failures"));
+    if (reason.n)
+        fprintf(status->out, " (" STR_FMT ")", STR_ARG(reason));
+    fprintf(status->out, "\n");
+}
+
+bool status_print_upstream(str json, struct arena *arena, FILE *out)
+{
+    struct status s = { json, arena, out };
+    str list, item, text;
+
+    if (!json_member(json, "servers", &list) || !json_first(list, &list))
+        return false;
+    while (json_next(&list, &item))
+        print_server_line(&s, item);
+    if (json_member(json, "changes", &list) && json_first(list, &list))
+        while (json_next(&list, &item))
+            if (json_text(item, arena, &text))
+                fprintf(out, "changed at run time: " STR_FMT "\n", STR_ARG(text));
+    return true;
 }
 
 bool status_print(str json, struct arena *arena, FILE *out)

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+bool status_print_upstream(str json, struct arena *arena, FILE *out); /* of GET /v1/upstreams/NAME */
 bool status_print(str json, struct arena *arena, FILE *out); /* false when it is no status */
 
 #endif

@@ -2,6 +2,7 @@
 #include "app/control/control.h"
 
 #include "app/control/control_answer.h"
+#include "app/control/control_upstreams.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/h1.h"
@@ -38,7 +39,7 @@ struct client {
     enum client_state state;
     const struct endpoint *endpoint;
     bool wants_text, is_head;
-    str query; /* in the arena */
+    str path, query; /* in the arena */
     struct server_reload reload;
     struct arena *arena;
     struct fields fields;
@@ -250,8 +251,17 @@ static void act_reopen(struct client *client)
     act_status(client);
 }
 
+static void act_upstreams(struct client *client)
+{
+    int status = control_upstreams_answer(client->path, client->query, client->arena, &client->answer);
+
+    reply(client, status ? status : 500, status ? "application/json" : "text/plain", "");
+}
+
 static const struct endpoint *find_endpoint(str path)
 {
+    static const struct endpoint upstreams = { WEIR_S("/v1/upstreams"), WEIR_S("GET"), act_upstreams };
+    static const struct endpoint upstream_orders = { WEIR_S("/v1/upstreams"), WEIR_S("POST"), act_upstreams };
     static const struct endpoint endpoints[] = {
         {WEIR_S("/v1/status"),   WEIR_S("GET"),  act_status },
         { WEIR_S("/v1/modules"), WEIR_S("GET"),  act_modules},
@@ -267,6 +277,8 @@ static const struct endpoint *find_endpoint(str path)
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
         if (str_equal(path, endpoints[i].path))
             return &endpoints[i];
+    if (control_upstreams_is(path))
+        return control_upstreams_is_order(path) ? &upstream_orders : &upstreams;
     return NULL;
 }
 
@@ -288,6 +300,7 @@ static void refuse_method(struct client *client)
 static bool accept_request(struct client *client, const struct h1_request *request)
 {
     client->endpoint = find_endpoint(request->uri.path);
+    client->path = arena_str(client->arena, request->uri.path);
     client->query = arena_str(client->arena, request->uri.query);
     client->is_head = str_equal(request->method, S("HEAD"));
     client->wants_text = fields_has_token(&client->fields, FIELD_ACCEPT, S("text/plain"));

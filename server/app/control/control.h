@@ -6,6 +6,7 @@
  *     POST /v1/reload        200 when the new configuration is live, 422 and the errors when it is refused
  *     POST /v1/upgrade       200 when a server of the binary on the disk has taken over, 422 and why it has not
  *     POST /v1/unquarantine?module=NAME   the same, for a server in which that module runs again
+ *     GET  /v1/upstreams[/NAME], POST /v1/upstreams/NAME/VERB?server=ADDR   see control_upstreams.h
  *     POST /v1/stop | /v1/drain | /v1/undrain | /v1/reopen
  *
  * Shape:   one request a connection. Answers are JSON; with `Accept: text/plain` reload's errors come as text.

@@ -7,7 +7,7 @@
 #include "pipeline/notes.h"
 #include "pipeline/quarantine.h"
 #include "pipeline/overload.h"
-#include "upstream/upstream.h"
+#include "upstream/changes.h"
 
 #include <weir/log.h>
 
@@ -145,27 +145,74 @@ static void put_overload(struct out *out, const struct configuration *c)
 static const char *server_word(const struct server *server)
 {
     static const char *const words[] = { "up", "trial", "full", "out", "down" };
+    enum server_word word = server_state_word(server->state, &server->rules);
 
-    return server->down ? "down" : words[server_state_word(server->state, &server->rules)];
+    return server->down ? "down" : server->draining && word <= SERVER_FULL ? "draining" : words[word];
 }
 
-static void put_server(struct out *out, const struct server *server)
+static bool is_down_in_file(const struct weir_upstream *first, const struct server *server)
+{
+    for (uint32_t i = 0; i < first->server_count; i++)
+        if (str_equal(first->servers[i].name, server->name))
+            return first->servers[i].down;
+    return false;
+}
+
+/* Of one that gets no requests, or not all of its part. */
+static str server_reason(const struct weir_upstream *first, const struct server *server, const char *word)
+{
+    const char *why = atomic_load(&server->state->why);
+
+    if (strcmp(word, "up") == 0 || strcmp(word, "full") == 0)
+        return STR_NONE;
+    if (server->down)
+        return is_down_in_file(first, server) ? S("configured") : S("set at run time");
+    return strcmp(word, "draining") == 0 ? S("set at run time") : str_of(why ? why : "");
+}
+
+static void put_server(struct out *out, const struct weir_upstream *first, const struct server *server)
 {
     struct server_state *state = server->state;
-    const char *why = atomic_load(&state->why), *word = server_word(server);
-    bool failing = strcmp(word, "up") != 0 && strcmp(word, "full") != 0;
+    const char *word = server_word(server);
 
     next_item(out);
     out_char(out, '{');
     put_str(out, "name", server->name);
     put_str(out, "state", str_of(word));
-    put_str_or_null(out, "reason", !failing ? STR_NONE : server->down ? S("configured") : str_of(why ? why : ""));
+    put_str_or_null(out, "reason", server_reason(first, server, word));
     put_u64(out, "weight", server->weight);
     put_bool(out, "backup", server->backup);
     put_u64(out, "active", atomic_load(&state->active));
     put_u64(out, "requests", atomic_load(&state->requests));
     put_u64(out, "failures", atomic_load(&state->failures));
     out_char(out, '}');
+}
+
+/* What differs from the files. */
+static void put_changes(struct out *out, const struct weir_upstream *first)
+{
+    str rest = first->now ? changes_told(first) : STR_NONE, order;
+
+    put_name(out, "changes");
+    out_char(out, '[');
+    while (str_split(&rest, '\t', &order)) {
+        next_item(out);
+        out_json_str(out, order);
+    }
+    out_char(out, ']');
+}
+
+static void put_upstream(struct out *out, const struct weir_upstream *first)
+{
+    const struct weir_upstream *u = upstream_now((struct weir_upstream *)(uintptr_t)first);
+
+    put_str(out, "name", u->name);
+    put_name(out, "servers");
+    out_char(out, '[');
+    for (uint32_t i = 0; i < u->server_count; i++)
+        put_server(out, first, &u->servers[i]);
+    out_char(out, ']');
+    put_changes(out, first);
 }
 
 /* The last one made stands first in the list: told in the order of the file. */
@@ -183,12 +230,8 @@ static void put_upstreams(struct out *out, const struct weir_upstream *all)
             u = u->next;
         next_item(out);
         out_char(out, '{');
-        put_str(out, "name", u->name);
-        put_name(out, "servers");
-        out_char(out, '[');
-        for (uint32_t i = 0; i < u->server_count; i++)
-            put_server(out, &u->servers[i]);
-        out_str(out, S("]}"));
+        put_upstream(out, u);
+        out_char(out, '}');
     }
     out_char(out, ']');
 }
@@ -307,6 +350,24 @@ void answer_reload(struct out *out, const void *reload_answer)
     put_bool(out, "ok", reload->ok);
     put_u64(out, "generation", reload->generation);
     put_str(out, reload->ok ? "warnings" : "errors", reload->text);
+    out_str(out, S("}\n"));
+}
+
+void answer_upstream(struct out *out, const void *upstream_answer)
+{
+    const struct upstream_answer *answer = upstream_answer;
+
+    out_char(out, '{');
+    put_upstream(out, answer->upstream);
+    if (answer->is_order)
+        put_str_or_null(out, "warning", answer->warning);
+    out_str(out, S("}\n"));
+}
+
+void answer_upstreams(struct out *out, const void *all)
+{
+    out_char(out, '{');
+    put_upstreams(out, all);
     out_str(out, S("}\n"));
 }
 

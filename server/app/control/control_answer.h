@@ -21,6 +21,13 @@ struct reload_answer {
     uint64_t generation;
 };
 void answer_reload(struct out *out, const void *reload_answer);
+struct upstream_answer {
+    const struct weir_upstream *upstream;
+    bool is_order; /* then there is a warning, or null */
+    str warning;
+};
+void answer_upstream(struct out *out, const void *upstream_answer);
+void answer_upstreams(struct out *out, const void *all); /* struct weir_upstream, by their next */
 void answer_error(struct out *out, const void *text); /* a C string */
 
 #endif

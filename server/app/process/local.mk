@@ -7,6 +7,7 @@ server_libweir_a_SOURCES += \
 	server/app/process/child.c server/app/process/child.h \
 	server/app/process/crash.c server/app/process/crash.h \
 	server/app/process/crash_describe.c \
+	server/app/process/kept_changes.c server/app/process/kept_changes.h \
 	server/app/process/kept_files.c server/app/process/kept_files.h \
 	server/app/process/listening.c server/app/process/listening.h \
 	server/app/process/notify.c server/app/process/notify.h \

@@ -21,8 +21,10 @@
 #include "pipeline/quarantine.h"
 #include "pipeline/session.h"
 #include "pipeline/sink.h"
+#include "upstream/changes.h"
 #include "upstream/health_check.h"
 #include "upstream/pool.h"
+#include "upstream/version.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -303,6 +305,22 @@ static void refuse(struct configuration *c, str text)
         configuration_free(c);
 }
 
+static void keep_change(str record)
+{
+    tell("upstream", record);
+}
+
+int server_change_upstream(const struct change_order *order, struct arena *arena, str *text)
+{
+    const struct changes_place place = { configuration_upstreams(sv.live), sv.live->snapshot->schema, sv.main,
+                                         sv.workers, keep_change };
+
+    if (!sv.stopping)
+        return changes_make(&place, order, arena, text);
+    *text = S("the server is stopping");
+    return 503;
+}
+
 static void publish(struct configuration *c)
 {
     c->snapshot->generation = ++sv.generation;
@@ -319,11 +337,13 @@ static void do_reload(str path)
         refuse(c, c ? diags_render(&c->diags, c->arena) : S("no memory\n"));
         return;
     }
+    changes_carry_over(configuration_upstreams(c), c->snapshot->schema);
     if (!snapshot_publish(c->snapshot, sv.workers)) {
         refuse(c, S("no memory\n"));
         return;
     }
     publish(c);
+    changes_settle(configuration_upstreams(c), keep_change);
     health_checks_use(configuration_upstreams(c));
     if (!listening_apply(c, sv.workers, sv.worker_count, why, sizeof(why)))
         log_error("%s", why);
@@ -356,6 +376,7 @@ static void all_workers_up(void)
     if (sv.control_fd >= 0 && !control_open(sv.control_fd))
         log_error("control socket: no memory or descriptors");
     tell("ready", STR_NONE);
+    changes_settle(configuration_upstreams(sv.live), keep_change);
     if (sv.stopping) { /* told while the workers were starting */
         sv.stopping = false;
         server_stop();
@@ -437,6 +458,7 @@ static void do_start(str path)
         return;
     }
     use_error_log(&c->settings);
+    changes_carry_over(configuration_upstreams(c), c->snapshot->schema);
     publish(c);
     if (!job_pool_start(JOB_THREADS) || !start_workers(c->settings.workers)) {
         log_error("workers cannot be started: no memory, threads or descriptors");
@@ -507,6 +529,8 @@ static void on_message(struct channel_message *m)
         take_user(m->rest);
     else if (str_equal(m->verb, S("quarantine")))
         take_quarantine(m->rest);
+    else if (str_equal(m->verb, S("upstream")))
+        changes_remember(m->rest);
     else if (str_equal(m->verb, S("drain")))
         sv.draining = sv.keep_alive_off = true;
     else if (str_equal(m->verb, S("start")))
@@ -573,6 +597,8 @@ static void finish(void)
     for (unsigned i = 0; i < sv.worker_count; i++)
         worker_destroy(sv.workers[i]);
     snapshots_finish();
+    versions_finish();
+    changes_finish();
     sinks_finish();
     listening_finish();
     received_files_forget(true);

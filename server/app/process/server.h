@@ -30,6 +30,10 @@ void server_stop(void);             /* drains up to shutdown_timeout, then ends 
 void server_drain(bool on);         /* health answers 503, connections are not kept alive; everything else goes on */
 void server_reopen_logs(void);
 
+/* One upstream is changed at run time. An HTTP status, and why or a warning. */
+struct change_order;
+int server_change_upstream(const struct change_order *order, struct arena *arena, str *text);
+
 struct server_status {
     uint64_t started_ms;     /* wall clock */
     uint64_t generation;     /* of the live snapshot */

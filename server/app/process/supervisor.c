@@ -143,6 +143,7 @@ static bool send_all(const struct child *child, const struct settings *s, const 
     if (sv.is_draining && channel_send(channel, "drain", STR_NONE, -1) != 0)
         return false;
     return send_bounds(channel) && kept_files_send(files, channel) && send_quarantines(channel, lift) &&
+           kept_changes_send(&sv.changes, channel) &&
            channel_send(channel, "start", str_of(sv.config_path), -1) == 0;
 }
 
@@ -377,6 +378,8 @@ static void on_wish(const struct channel_message *m)
         sv.is_draining = str_equal(m->rest, S("on"));
     else if (str_equal(m->verb, S("reopen")))
         reopen_logs();
+    else if (str_equal(m->verb, S("upstream")))
+        kept_changes_put(&sv.changes, m->rest);
     else if (str_equal(m->verb, S("reloaded")))
         change_reloaded(true);
     else if (str_equal(m->verb, S("reload-failed"))) {
@@ -556,6 +559,7 @@ static void clean_up(void)
     bounds_unwant_all(&sv.bounds);
     bounds_drop_unwanted(&sv.bounds);
     kept_files_finish(&sv.files);
+    kept_changes_finish(&sv.changes);
     rehearsal_finish(&sv.live);
     close(signals);
     free((void *)(uintptr_t)sv.config_path);

@@ -9,6 +9,7 @@
 
 #include "app/process/bound.h"
 #include "app/process/child.h"
+#include "app/process/kept_changes.h"
 #include "app/process/kept_files.h"
 #include "app/process/strikes.h"
 
@@ -45,6 +46,7 @@ struct supervisor {
     struct rehearsal live, pending;
     struct kept_files files, pending_files;
     struct strikes strikes;
+    struct kept_changes changes;
 };
 extern struct supervisor sv;
 

@@ -86,6 +86,7 @@ static int write_state(const struct supervisor *its)
         fprintf(to, "kept %d %d %s\n", its->files.at[i].is_log, its->files.at[i].fd, its->files.at[i].path);
     write_children(its, to);
     strikes_write(&its->strikes, to);
+    kept_changes_write(&its->changes, to);
     fprintf(to, "plan\n");
     rehearsal_write(&its->live, to); /* to the end */
     bool fine = fflush(to) == 0 && !ferror(to);
@@ -272,6 +273,8 @@ static bool read_line(struct supervisor *its, str word, str rest)
         return read_child(its, rest);
     if (str_equal(word, S("strike")))
         return strikes_read(&its->strikes, rest);
+    if (str_equal(word, S("upstream")))
+        return kept_changes_put(&its->changes, rest);
     return true;
 }
 

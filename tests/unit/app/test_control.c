@@ -60,6 +60,14 @@ void server_unquarantine(struct server_reload *reload, str module)
     server_reload(reload);
 }
 
+int server_change_upstream(const struct change_order *order, struct arena *arena, str *text)
+{
+    (void)arena;
+    assert_true(order->upstream.n > 0 && order->verb.n > 0);
+    *text = S("played");
+    return 409;
+}
+
 void server_get_status(struct server_status *out)
 {
     *out = (struct server_status){ .generation = 7, .workers = 4, .requests = 99, .draining = server.draining };
