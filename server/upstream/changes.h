@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* changes.h: what operators changed in upstreams at run time: servers added and removed, weights, who is drained or down.
+/* changes.h: what operators changed in upstreams at run time: servers added and removed, weights, who is drained or
+ * down.
  *
- * Shape:   of each upstream a list of orders, applied to the servers of its block in the files in the order in which they
- *          were given; what a later order makes pointless is left out. The list holds as long as the block's text is the
- *          same: an upstream whose block was edited is as its block says.
+ * Shape:   of each upstream a list of orders, applied to the servers of its block in the files in the order in which
+ *          they were given; what a later order makes pointless is left out. The list holds as long as the block's text
+ *          is the same: an upstream whose block was edited is as its block says.
  *          As text, for whoever keeps it: "NAME FINGERPRINT ORDER\tORDER...", an order being "VERB ADDR [OPTION...]".
  * Owner:   the process.
  * Thread:  main.

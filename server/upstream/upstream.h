@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* upstream.h: a named group of origin servers, as one snapshot knows it. The handle behind the SDK's weir_upstream.
  *
- * Shape:   what routes point at is the one that the files made; changes at run time (version.h) put newer ones beside it,
- *          and each request uses the newest: upstream_now().
+ * Shape:   what routes point at is the one that the files made; changes at run time (version.h) put newer ones beside
+ *          it, and each request uses the newest: upstream_now().
  * Owner:   the snapshot's arena; what must outlive it (idle connections, addresses) is in pools (pool.h), per worker.
  * Thread:  constant once bound, but for local[i], which only worker i touches, now, and the budget. */
 #ifndef UPSTREAM_UPSTREAM_H

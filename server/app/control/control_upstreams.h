@@ -4,8 +4,8 @@
  *     GET  /v1/upstreams, /v1/upstreams/NAME
  *     POST /v1/upstreams/NAME/add?server=ADDR[&weight=N][&backup]...   and remove, drain, down, up, weight?...&weight=N
  *
- * Shape:   NAME and what stands in the query are percent-decoded; of an addition, all but `server` are the options of the
- *          directive `server`.
+ * Shape:   NAME and what stands in the query are percent-decoded; of an addition, all but `server` are the options of
+ *          the directive `server`.
  * Owner:   the answer is the caller's to mem_free.
  * Thread:  main. */
 #ifndef APP_CONTROL_UPSTREAMS_H

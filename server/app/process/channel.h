@@ -4,8 +4,8 @@
  * Shape:   "verb rest", one packet each, over a SOCK_SEQPACKET pair.
  *          supervisor -> server: crumbs+fd, control+fd, listen INDEX KEY+fd, file PATH+fd, log PATH+fd, user NAME
  * GROUP,
- *                                drain, quarantine NAME BUILD DEEP WHY, upstream NAME FINGERPRINT ORDERS, start PATH, reload PATH, refused TEXT,
- *                                retire TEXT, kept TEXT, stop, quit, reopen
+ *                                drain, quarantine NAME BUILD DEEP WHY, upstream NAME FINGERPRINT ORDERS,
+ *                                start PATH, reload PATH, refused TEXT, retire TEXT, kept TEXT, stop, quit, reopen
  *          server -> supervisor: ready, failed TEXT, reload, reloaded, reload-failed TEXT, upgrade, unquarantine NAME,
  *                                draining on|off, reopen, upstream NAME FINGERPRINT ORDERS, stop
  * Growth:  while weir is upgraded, older and newer ones talk: what is not understood is left out.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* kept_changes.h: what was changed in upstreams at run time, kept for the server that comes after a crash or an upgrade.
+/* kept_changes.h: what was changed in upstreams at run time, kept for the server after a crash or an upgrade.
  *
- * Shape:   one text an upstream, as the server told it: "NAME FINGERPRINT ORDERS" (upstream/changes.h); it is not looked
- *          into here. Without orders there is nothing to be kept any more.
+ * Shape:   one text an upstream, as the server told it: "NAME FINGERPRINT ORDERS" (upstream/changes.h); it is not
+ *          looked into here. Without orders there is nothing to be kept any more.
  * Owner:   the supervisor.
  * Errors:  false without memory; false when a channel's other side is gone. */
 #ifndef APP_KEPT_CHANGES_H
