@@ -39,6 +39,7 @@ static void right_ones_are_understood(void **state)
         { { "reload", "-s", "/s" }, .command = "reload", .socket = "/s" },
         { { "status", "--json" }, .command = "status", .json = true },
         { { "drain", "off" }, .command = "drain", .first = "off" },
+        { { "upstream", "u", "down" }, .command = "upstream", .first = "u", .second = "down" },
         { { "modules", "-v" }, .command = "modules", .verbose = true },
         { { "module", "new", "hello" }, .command = "module new", .first = "hello" },
         { { "module", "new", "hello", "/tmp" }, .command = "module new", .first = "hello", .second = "/tmp" },
@@ -103,7 +104,7 @@ static void wrong_ones_are_explained(void **state)
         { { "status", "-v" }, "status does not take -v" },
         { { "reload", "-c", "a", "-s", "b" }, "reload: -c or -s, not both" },
         { { "check", "a.conf" }, "check: \"a.conf\" is too much" },
-        { { "help", "a", "b", "c", "d" }, "\"d\" is too much" },
+        { { "help", "a", "b", "c" }, "help: \"c\" is too much" },
         { { "-c", "a", "b.conf" }, "unknown command \"b.conf\"" },
         { { "--serve" }, "--serve: too few arguments" },
     };

@@ -6,6 +6,7 @@
 #include "app/control/json.h"
 #include "app/process/server.h"
 #include "net/listener.h"
+#include "upstream/changes.h"
 
 #include <errno.h>
 #include <fcntl.h>
