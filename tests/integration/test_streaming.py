@@ -3,6 +3,7 @@
 
 import hashlib
 import threading
+import zlib
 
 import pytest
 
@@ -70,6 +71,40 @@ def test_server_sent_events_come_one_by_one(stage, framing):
         connection.send(b"0\r\n\r\n")
     connection.close()
     assert client.chunk() == b""
+
+
+@pytest.mark.parametrize("kind", ["plain", "tls", "unix"])
+def test_server_sent_events_come_one_by_one_with_gzip_on(weir, folder, certificates, kind):
+    """Each event is read before the next is sent, whatever the way to the origin, by a client that takes gzip: as they
+    are, and where gzip_types names them compressed, each flushed."""
+    origin = Origin(str(folder / "sse.sock") if kind == "unix" else ("127.0.0.1", 0),
+                    tls=certificates.server("origin") if kind == "tls" else None)
+    to = f"tls on; tls_ca {certificates.path('ca.crt')}; tls_server_name localhost;" if kind == "tls" else ""
+    address = origin.url if kind == "unix" else f"127.0.0.1:{origin.port}"
+    try:
+        one = weir(f"upstream o {{ server {address}; {to} }} gzip on; gzip_min_length 0; site _ {{ proxy o; }}"
+                   "site packed.test { proxy o; gzip_types text/event-stream; }", modules=["tls", "gzip"])
+        for host in ("a.test", "packed.test"):
+            client = one.connect()
+            client.request("GET", "/events", "Accept-Encoding: gzip", host=host)
+            connection = origin.take()
+            connection.request()
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                            b"Transfer-Encoding: chunked\r\n\r\n")
+            is_compressed = client.head().get("Content-Encoding") == "gzip"
+            content = zlib.decompressobj(31) if is_compressed else None
+            for number in range(20):
+                event = b"id: %d\ndata: %s\n\n" % (number, b"x" * 40 * number)
+                connection.send(b"%x\r\n%s\r\n" % (len(event), event))
+                seen = b""
+                while len(seen) < len(event):
+                    chunk = client.chunk()
+                    seen += content.decompress(chunk) if content else chunk
+                assert seen == event
+            assert is_compressed == (host == "packed.test")
+            connection.send(b"0\r\n\r\n")
+    finally:
+        origin.stop()
 
 
 def test_a_download_larger_than_any_buffer(stage):

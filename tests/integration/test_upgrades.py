@@ -136,6 +136,25 @@ def test_websockets_over_tls(weir, echo_server, certificates):
     assert client.close() == 1000
 
 
+@pytest.mark.parametrize("kind", ["tls", "unix"])
+def test_websockets_through_other_kinds_of_upstream(weir, folder, certificates, kind):
+    """The same as above: only the way to the origin differs."""
+    server = EchoServer(path=str(folder / "echo.sock") if kind == "unix" else None,
+                        tls=certificates.server("origin") if kind == "tls" else None)
+    to = f"tls on; tls_ca {certificates.path('ca.crt')}; tls_server_name localhost;" if kind == "tls" else ""
+    address = server.url if kind == "unix" else server.address
+    try:
+        one = weir(f"upstream echo {{ server {address}; {to} }} site _ {{ proxy echo; }}", modules=["tls"])
+        client = WebSocket(f"ws://127.0.0.1:{one.http_port}/chat", subprotocols=["echo"])
+        assert client.echo("hello") == "hello"
+        large = "x" * 1_000_000
+        assert client.echo(large) == large
+        client.ping()
+        assert client.close() == 1000
+    finally:
+        server.stop()
+
+
 def test_websockify(weir, folder):
     """A WebSocket application: websockify in front of a TCP service that echoes."""
     service = socket.create_server(("127.0.0.1", 0))

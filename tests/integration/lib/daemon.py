@@ -205,6 +205,15 @@ class Weir:
         status = pathlib.Path(f"/proc/{self.server()}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
+    def forget_peak(self):
+        """peak_memory() counts from now on."""
+        pathlib.Path(f"/proc/{self.server()}/clear_refs").write_text("5")
+
+    def peak_memory(self):
+        """The most resident bytes that the server has had."""
+        status = pathlib.Path(f"/proc/{self.server()}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
     # -- the command line and the control socket -------------------------------------------------------------------
 
     def cli(self, *args, **how):

@@ -29,15 +29,19 @@ class Loop:
 class EchoServer(Loop):
     """Sends every message back; keeps the headers of each handshake."""
 
-    def __init__(self):
+    def __init__(self, path=None, tls=None):
+        """path: a unix socket instead of a port."""
         super().__init__()
         self.handshakes = []
-        self.server = self.do(self._start())
-        self.port = self.server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.server = self.do(self._start(path, tls))
+        self.address = path or "127.0.0.1:%d" % self.server.sockets[0].getsockname()[1]
+        self.url = f"unix:{path}" if path else f"{'https' if tls else 'http'}://{self.address}"
 
-    async def _start(self):
-        return await websockets.serve(self._echo, "127.0.0.1", 0, max_size=None, subprotocols=["echo"])
+    async def _start(self, path, tls):
+        how = {"max_size": None, "subprotocols": ["echo"], "ssl": tls}
+        if path:
+            return await websockets.unix_serve(self._echo, path, **how)
+        return await websockets.serve(self._echo, "127.0.0.1", 0, **how)
 
     async def _echo(self, socket, *_):
         self.handshakes.append(socket.request_headers)
