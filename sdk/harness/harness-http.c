@@ -202,6 +202,7 @@ void harness_end(weir_req *r)
     weir_req **at = &r->h->requests;
 
     events_forget(r->h, r);
+    fetches_forget(r->h, r);
     while (r->endings) {
         struct ending *ending = r->endings;
         r->endings = ending->next;

@@ -505,6 +505,7 @@ const struct weir_api harness_api = {
     .service_publish = service_api_publish, .service_find = service_api_find, .sink_write = sink_api_write,
     .tmpl_constant = template_api_constant,
     .mod_job = event_api_mod_job, .mod_note = note_api,
+    .fetch = fetch_api_start, .mod_fetch = fetch_api_start_for, .thread_conf = fetch_api_thread_conf,
 };
 
 /* The test's own calls of SDK functions come here too. Weak: a module within the program brings its own. */

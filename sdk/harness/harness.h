@@ -106,6 +106,7 @@ struct harness {
     struct weir_dict *dicts;
     struct weir_timer *timers;
     struct job *jobs;
+    struct fetch *fetches;
     struct service *services;
 };
 
@@ -210,5 +211,11 @@ int event_api_mod_job(weir_mod *mod, const struct weir_mod_job_calls *calls, voi
 int event_api_job(weir_req *r, const struct weir_job_calls *calls, void *arg);
 uint64_t event_api_now(uint32_t which);
 void events_forget(struct harness *h, weir_req *r); /* timers and jobs of a request that ends; NULL: all */
+
+/* harness-fetch.c */
+int fetch_api_start(weir_req *r, const struct weir_fetch *what, weir_fetched_fn done, void *arg);
+int fetch_api_start_for(weir_mod *mod, const struct weir_fetch *what, weir_mod_fetched_fn done, void *arg);
+const void *fetch_api_thread_conf(weir_mod *mod);
+void fetches_forget(struct harness *h, weir_req *r); /* the request ends */
 
 #endif

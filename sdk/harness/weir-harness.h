@@ -87,6 +87,16 @@ void harness_set_preface(weir_conn *c, weir_str bytes);
 weir_verdict harness_run_conn(weir_conn *c, uint32_t stage);
 void harness_disconnect(weir_conn *c);
 
+/* -- requests of the module's own --------------------------------------------------------------------------------- */
+
+struct harness_fetch {
+    weir_str method, target, fields, content; /* fields: "Name: value\n" lines */
+    bool for_client;
+};
+const struct harness_fetch *harness_fetched(const struct harness *h); /* the oldest without an answer; NULL: none */
+/* Answers that one; status 0: there is none. fields as "Name: value\n" lines, NULL: none. */
+void harness_answer(struct harness *h, uint32_t status, const char *fields, weir_str content);
+
 /* -- faults, time, what came out ----------------------------------------------------------------------------------- */
 
 /* The nth allocation from now on fails, once (1: the next one; 0: none): each SDK call that takes memory counts. A test

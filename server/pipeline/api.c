@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pipeline/dict.h"
+#include "pipeline/fetch.h"
 #include "pipeline/metrics.h"
 #include "pipeline/notes.h"
 #include "pipeline/services.h"
@@ -54,6 +55,13 @@ static void *thread_slot(weir_mod *mod)
     if (!pw || mod->desc.thread_size == 0 || mod->index >= pw->module_count)
         return NULL;
     return pw->thread_slots[mod->index];
+}
+
+static const void *thread_conf(weir_mod *mod)
+{
+    const struct snapshot *snapshot = snapshot_current();
+
+    return snapshot && mod->desc.conf_size ? snapshot->top->confs[mod->index] : NULL;
 }
 
 /* -- event.h ------------------------------------------------------------------------------------------------------- */
@@ -203,4 +211,7 @@ const struct weir_api module_api = {
 
     .mod_job = module_job,
     .mod_note = mod_note,
+    .fetch = fetch_start,
+    .mod_fetch = fetch_start_for,
+    .thread_conf = thread_conf,
 };

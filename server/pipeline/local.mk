@@ -12,6 +12,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/crumb.c server/pipeline/crumb.h \
 	server/pipeline/dict.c server/pipeline/dict.h \
 	server/pipeline/error_page.c \
+	server/pipeline/fetch.c server/pipeline/fetch.h \
 	server/pipeline/http1.c server/pipeline/http1.h \
 	server/pipeline/http1_state.c \
 	server/pipeline/http1_write.c \

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipeline/crumb.h"
+#include "pipeline/fetch.h"
 #include "pipeline/http1.h"
 #include "pipeline/metrics.h"
 #include "pipeline/overload.h"
@@ -121,5 +122,6 @@ struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index
 void pipeline_worker_down(struct pipeline_worker *pw)
 {
     sessions_close(pw);
+    fetches_worker_down();
     worker_defer(&pw->finish);
 }

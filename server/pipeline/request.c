@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pipeline/crumb.h"
+#include "pipeline/fetch.h"
 #include "pipeline/metrics.h"
 #include "pipeline/overload.h"
 #include "pipeline/run.h"
@@ -79,6 +80,7 @@ struct weir_req *request_create(struct weir_conn *conn, const struct codec_calls
     body_init(&r->up, r);
     body_init(&r->down, r);
     chain_init(&r->reply);
+    list_init(&r->fetches);
     deferred_init(&r->ended, request_free);
     return r;
 }
@@ -260,6 +262,7 @@ void request_finish(struct weir_req *r)
         return;
     r->ending = true;
     request_forget_suspension(r);
+    fetches_cancel(r);
     request_abandon_origin(r);
     r->codec->done(r); /* sets the final figures */
     request_log(r);

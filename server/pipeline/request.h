@@ -117,6 +117,7 @@ struct weir_req {
     const struct step *calling; /* whose callback is running */
     struct suspension *suspension;
     uint64_t wait_body;  /* WEIR_WAIT_BODY: how much the hook wants; 0: none */
+    struct list fetches;   /* requests of its hooks that are under way (fetch.h) */
     struct deferred ended; /* frees the memory at the end of the turn */
 
     struct body up, down;

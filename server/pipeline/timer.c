@@ -21,13 +21,12 @@ struct weir_timer {
 
 /* -- of a request -------------------------------------------------------------------------------------------------- */
 
-static struct step caller_of(const struct weir_req *r)
+struct step request_caller(const struct weir_req *r)
 {
     return r->calling ? *r->calling : (struct step){ 0 }; /* a copy: a variable's getter has its step on the stack */
 }
 
-/* Runs fn as if it were a hook of the module that asked for it. */
-static void call_for_step(struct weir_req *r, const struct step *step, void (*fn)(struct weir_req *, void *), void *arg)
+void request_call_as(struct weir_req *r, const struct step *step, void (*fn)(struct weir_req *, void *), void *arg)
 {
     struct pipeline_worker *pw = pipeline_worker_self();
     const struct step *outer = r->calling;
@@ -44,7 +43,7 @@ static void on_request_due(struct deadline *deadline)
 {
     struct weir_timer *timer = list_entry(deadline, struct weir_timer, deadline);
     if (!timer->r->ending)
-        call_for_step(timer->r, &timer->step, timer->on_request, timer->arg);
+        request_call_as(timer->r, &timer->step, timer->on_request, timer->arg);
 }
 
 static void cancel_deadline(void *arg)
@@ -63,7 +62,7 @@ weir_timer *timer_start(struct weir_req *r, uint64_t ms, void (*fn)(weir_req *, 
     if (!arena_on_reset(r->arena, cancel_deadline, &timer->deadline))
         return NULL;
     timer->r = r;
-    timer->step = caller_of(r);
+    timer->step = request_caller(r);
     timer->on_request = fn;
     timer->arg = arg;
     deadline_set(&timer->deadline, ms);
@@ -181,7 +180,7 @@ static void job_done(struct job *job)
     if (tie)
         tie->job = NULL;
     if (tie && !tie->r->ending && mine->calls.done)
-        call_for_step(tie->r, &tie->step, mine->calls.done, mine->arg);
+        request_call_as(tie->r, &tie->step, mine->calls.done, mine->arg);
     if (mine->calls.drop)
         mine->calls.drop(mine->arg);
     mem_free(mine);
@@ -197,7 +196,7 @@ int request_job(struct weir_req *r, const struct weir_job_calls *calls, void *ar
         goto failed;
     *job = (struct request_job){
         .job = { .work = job_work, .done = job_done }, .calls = *calls, .arg = arg, .tie = tie };
-    *tie = (struct job_tie){ .r = r, .step = caller_of(r), .job = job };
+    *tie = (struct job_tie){ .r = r, .step = request_caller(r), .job = job };
     job->mod = tie->step.mod;
     if (job_submit(&job->job))
         return 0;

@@ -16,6 +16,10 @@ weir_timer *timer_start_thread(weir_mod *mod, uint64_t ms, void (*fn)(weir_mod *
 void timer_cancel(weir_timer *timer); /* NULL, run out or cancelled before: fine */
 void timers_worker_down(void);        /* cancels the calling worker's thread timers */
 
+/* Whose hook runs now, for what is to be called later as if it were a hook of the same module. */
+struct step request_caller(const struct weir_req *r);
+void request_call_as(struct weir_req *r, const struct step *step, void (*fn)(struct weir_req *, void *), void *arg);
+
 int request_job(struct weir_req *r, const struct weir_job_calls *calls, void *arg); /* -1: not started */
 int module_job(weir_mod *mod, const struct weir_mod_job_calls *calls, void *arg);      /* likewise */
 

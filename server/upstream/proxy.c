@@ -2,6 +2,7 @@
 /* `proxy UPSTREAM|URL;`: hands the request to an upstream, with the route's prefix replaced when the URL has a path. */
 #include "base/diag.h"
 #include "config/args.h"
+#include "pipeline/fetch.h"
 #include "upstream/exchange.h"
 #include "upstream/hop.h"
 
@@ -99,6 +100,18 @@ static weir_verdict serve(weir_req *r, const void *conf, void *ctx)
     return WEIR_NEXT;
 }
 
+static str path_of(const struct weir_upstream *upstream)
+{
+    return upstream->has_path ? upstream->path : STR_NONE;
+}
+
+static int load(weir_mod *mod)
+{
+    (void)mod;
+    fetch_serve_by(&exchange_origin, path_of);
+    return 0;
+}
+
 static int check(weir_conf *conf, void *scope)
 {
     (void)conf;
@@ -119,5 +132,6 @@ const struct weir_module proxy_module = {
     .conf_size = sizeof(struct proxy_conf),
     .directives = WEIR_TABLE(directives),
     .hooks = WEIR_TABLE(hooks),
+    .load = load,
     .check = check,
 };

@@ -13,6 +13,10 @@ struct weir_dict_value;
 struct weir_sink_options;
 struct weir_job_calls;
 struct weir_mod_job_calls;
+struct weir_fetch;
+struct weir_fetched;
+typedef void (*weir_fetched_fn)(weir_req *r, const struct weir_fetched *answer, void *arg);
+typedef void (*weir_mod_fetched_fn)(weir_mod *mod, const struct weir_fetched *answer, void *arg);
 
 struct weir_api {
     uint32_t size;
@@ -120,6 +124,9 @@ struct weir_api {
     /* event.h, log.h */
     int (*mod_job)(weir_mod *mod, const struct weir_mod_job_calls *calls, void *arg);
     void (*mod_note)(weir_mod *mod, const char *subject, uint32_t level, const char *fmt, va_list ap);
+    int (*fetch)(weir_req *r, const struct weir_fetch *what, weir_fetched_fn done, void *arg);
+    int (*mod_fetch)(weir_mod *mod, const struct weir_fetch *what, weir_mod_fetched_fn done, void *arg);
+    const void *(*thread_conf)(weir_mod *mod);
 };
 
 #endif

@@ -55,6 +55,51 @@ static inline int weir_mod_job(weir_mod *mod, const struct weir_mod_job_calls *c
     return weir_api_->mod_job(mod, calls, arg);
 }
 
+/* An HTTP request of the hook's own. What it points to is copied. Framing and connection fields are the host's; Host is
+ * the server's, unless a field says otherwise. */
+struct weir_field {
+    weir_str name, value;
+};
+struct weir_fetch {
+    uint32_t size;           /* sizeof(struct weir_fetch) */
+    uint32_t flags;          /* WEIR_FETCH_* */
+    weir_upstream *upstream; /* a directive's, WEIR_TYPE_UPSTREAM */
+    weir_str method;         /* empty: GET */
+    weir_str target;         /* path and query; empty: the path of the upstream's URL, or / */
+    weir_table fields;       /* of struct weir_field */
+    weir_str content;
+    uint64_t timeout; /* ms, 1 to an hour: for all of it, the connection too */
+    uint64_t limit;   /* bytes of the answer's content; more is a failure; 0: 64 KiB */
+};
+/* X-Forwarded-For, -Proto, -Host and -Port speak of this request's client, as they would on its way to an origin. */
+#define WEIR_FETCH_FOR_CLIENT 1u
+
+struct weir_fetched {
+    uint32_t size;
+    uint32_t status;   /* 0: no answer */
+    const char *why;   /* then: the reason */
+    weir_table fields; /* of struct weir_field */
+    weir_str content;
+};
+
+/* done(r, answer, arg) later, once, unless the request ends first; the answer is valid during the call. Usually the
+ * hook suspends itself and done resumes it. 0, or -1: not started (nothing is called). */
+static inline int weir_fetch(weir_req *r, const struct weir_fetch *what, weir_fetched_fn done, void *arg)
+{
+    return weir_api_->fetch(r, what, done, arg);
+}
+/* The same without a request, on a worker; cancelled when its thread ends. The upstream must be that of
+ * weir_thread_conf in the same call. */
+static inline int weir_mod_fetch(weir_mod *mod, const struct weir_fetch *what, weir_mod_fetched_fn done, void *arg)
+{
+    return weir_api_->mod_fetch(mod, what, done, arg);
+}
+/* On a worker: the module's top-level configuration that is live there, until the callback returns. NULL: none. */
+static inline const void *weir_thread_conf(weir_mod *mod)
+{
+    return weir_api_->thread_conf(mod);
+}
+
 #define WEIR_NOW_MS 0u      /* monotonic, as of this turn of the loop */
 #define WEIR_NOW_WALL_MS 1u /* since 1970-01-01 UTC */
 static inline uint64_t weir_now(uint32_t which) { return weir_api_->now(which); }
