@@ -127,6 +127,50 @@ def test_a_date_is_added_and_server_is_not(stage):
     assert response.get("Date") == date and response.get("Server") == "x/1 (y)"
 
 
+CONDITIONS = ['If-Match: "a", "b"', 'If-None-Match: W/"a"', "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+              "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT", 'If-Range: "a"', "Range: bytes=0-4, -1"]
+
+
+def test_conditions_and_ranges_are_the_origins_business(stage):
+    """RFC 9110 13.2.1, 14.2: who has neither the content nor a cache of it forwards them all, and acts on none."""
+    request, response = stage.exchange(
+        stage.client(), get(*CONDITIONS), b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/9\r\n"
+        b'Content-Length: 5\r\nETag: "a"\r\nAccept-Ranges: bytes\r\n\r\nhello')
+    assert [f"{name}: {value}" for name, value in request.fields if f"{name}: {value}" in CONDITIONS] == CONDITIONS
+    assert response.status == 206 and response.body == b"hello" and response.get("ETag") == '"a"'
+    assert response.get("Content-Range") == "bytes 0-4/9" and response.get("Accept-Ranges") == "bytes"
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_answers_that_are_no_representation_ignore_conditions(weir, condition):
+    """RFC 9110 13.2.1: a text of the configuration has no validator to compare with."""
+    response = weir("site _ { respond 200 hello; }").get("/", condition)
+    assert response.status == 200 and response.body == b"hello"
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_answers_without_content_have_none(status):
+    """RFC 9110 15.3.5, 15.3.6, 15.4.5: a text for one is a mistake in the configuration."""
+    one = Weir(f"site _ {{ respond {status} text; }}")
+    try:
+        done = one.cli("check")
+        assert done.returncode == 1 and f"an answer of status {status} has no text" in done.stderr
+    finally:
+        one.abandon()
+
+
+def test_credentials_and_challenges_are_not_touched(stage):
+    """RFC 9110 11.6.1, 11.6.2: neither their bytes nor the number of their lines."""
+    authorization = "Digest username=\"a\", response=\"x,y\"; , z"
+    challenges = ["Negotiate", "Basic realm=\"a, b\", Digest nonce=\"x\""]
+    request, response = stage.exchange(
+        stage.client(), get(f"Authorization: {authorization}"),
+        b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n"
+        + "".join(f"WWW-Authenticate: {one}\r\n" for one in challenges).encode() + b"\r\n")
+    assert request.all("Authorization") == [authorization]
+    assert response.status == 401 and response.all("WWW-Authenticate") == challenges
+
+
 # -- targets -----------------------------------------------------------------------------------------------------------
 
 

@@ -127,6 +127,23 @@ def test_tls_ends_with_an_alert(weir, certificates, clock):
             assert sock.recv(1) == b""
 
 
+def test_tls_to_an_origin_ends_with_an_alert(weir, certificates):
+    """RFC 9112 9.8: a kept connection that nobody needed again is closed in order, too."""
+    origin = Origin(tls=certificates.server("origin"))
+    try:
+        one = weir(f"""upstream o {{ server 127.0.0.1:{origin.port}; tls on; tls_ca {certificates.path('ca.crt')};
+                   keepalive 4 timeout=300ms; }} site _ {{ proxy o; }}""", modules=["tls"])
+        client = one.connect().request()
+        connection = origin.take()
+        connection.request()
+        connection.reply()
+        assert client.response().status == 200
+        connection.sock.suppress_ragged_eofs = False
+        assert connection.sock.recv(1) == b""
+    finally:
+        origin.stop()
+
+
 def test_an_origin_that_cannot_be_reached(stage, clock):
     """timeout connect: 504 (RFC 9110 15.6.5)."""
     client = stage.client()

@@ -20,7 +20,7 @@ import pytest
 from lib.daemon import Weir
 from lib.message import Closed
 from lib.origin import AnsweringOrigin
-from lib.patience import PATIENCE, WEIR_BIN, eventually
+from lib.patience import IS_TSAN, PATIENCE, eventually
 from lib.program import need
 
 SOURCES = pathlib.Path(os.environ["WEIR_TOP"]) / "tests" / "unit" / "engine"
@@ -190,7 +190,7 @@ class Stand:
 
 @pytest.fixture(scope="module")
 def stand(session_folder, certificates):
-    if b"__tsan_init" in pathlib.Path(WEIR_BIN).read_bytes():
+    if IS_TSAN:
         pytest.skip("ThreadSanitizer must stand first in front of libc")
     folder = session_folder / "failing-calls"
     folder.mkdir()

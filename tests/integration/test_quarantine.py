@@ -13,7 +13,7 @@ import pytest
 
 from lib.daemon import MODULES, Weir
 from lib.message import Closed
-from lib.patience import SLOWNESS, eventually, is_sanitized
+from lib.patience import IS_SANITIZED, SLOWNESS, eventually
 
 HERE = pathlib.Path(__file__).parent
 OPEN, CLOSED = "WEIR_FAIL_OPEN", "0"
@@ -118,7 +118,7 @@ def test_a_hook_that_fails_closed(crasher, place):
         assert one.get("/calm", "X-Crash: segv").text == "calm"
     assert one.server() == server
     assert "module crasher is in quarantine" in one.log() and "weir unquarantine crasher" in one.log()
-    if not is_sanitized():
+    if not IS_SANITIZED:
         assert f"module crasher was running at {'GUARD' if place == 'TIMER' else place}" in one.log() or place == "JOB"
         assert "blamed (crasher.so+0x" in one.log()
 
@@ -218,7 +218,7 @@ def test_thread_up(crasher):
     assert one.get("/crash/x").status == 200
 
 
-@pytest.mark.skipif(is_sanitized(), reason="blame by address needs weir's own handler")
+@pytest.mark.skipif(IS_SANITIZED, reason="blame by address needs weir's own handler")
 def test_a_balancer(crasher):
     one = crasher("BALANCE")
     assert one.get("/picked").status == 200
@@ -236,7 +236,7 @@ def test_a_crash_in_a_library_is_suspected(crasher):
     for _ in range(3):
         one.crash("abort")
     assert "crasher" in one.quarantine() and one.get("/crash/x").status == 503
-    if not is_sanitized():
+    if not IS_SANITIZED:
         assert "SIGABRT" in one.quarantine()["crasher"]["reason"]
 
 

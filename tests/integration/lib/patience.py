@@ -11,14 +11,14 @@ import time
 WEIR_BIN = os.environ.get("WEIR_BIN", "")
 
 
-def is_sanitized():
-    if not WEIR_BIN or not pathlib.Path(WEIR_BIN).exists():
-        return False
-    program = pathlib.Path(WEIR_BIN).read_bytes()
-    return b"__asan_init" in program or b"__tsan_init" in program
+def is_built_with(sanitizer):
+    program = pathlib.Path(WEIR_BIN)
+    return bool(WEIR_BIN) and program.exists() and f"__{sanitizer}_init".encode() in program.read_bytes()
 
 
-SLOWNESS = 4 if is_sanitized() else 1
+IS_TSAN = is_built_with("tsan")
+IS_SANITIZED = IS_TSAN or is_built_with("asan")
+SLOWNESS = 4 if IS_SANITIZED else 1
 PATIENCE = 15.0
 
 
