@@ -17,7 +17,7 @@
 
 static int run_server(const struct cli_call *call)
 {
-    return supervisor_main(call->called, call->file, call->daemonise);
+    return supervisor_main(call->called, call->file, call->daemonise, NULL);
 }
 
 static int run_rehearsal(const struct cli_call *call)
@@ -75,6 +75,8 @@ static int print_help(const struct cli_call *call);
 /* clang-format off */
 static const struct cli_command commands[] = {
     { "run", CLI_FILE | CLI_DAEMON, 0, 0, "[run] [-c FILE] [-d]", "serve; -d: in the background", run_server },
+    { "proxy", CLI_FROM | CLI_TO, 0, 0, "proxy [--from ADDR] --to URL...", "serve without a file: all goes to URL",
+      cli_proxy },
     { "check", CLI_FILE, 0, 0, "check [-c FILE]", "bind the whole configuration, print every error", cli_check },
     { "dump", CLI_FILE, 0, 0, "dump [-c FILE]", "the configuration as weir understood it", cli_dump },
     { "reload", CLI_FILE | CLI_SOCKET, 0, 0, "reload [-c FILE | -s SOCKET]",
@@ -195,6 +197,8 @@ static const struct {
     { "-v",        CLI_VERBOSE, false},
     { "--verbose", CLI_VERBOSE, false},
     { "--json",    CLI_JSON,    false},
+    { "--from",    CLI_FROM,    true },
+    { "--to",      CLI_TO,      true },
 };
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
 
@@ -259,6 +263,18 @@ static void set_option(struct cli_call *call, enum cli_takes kind, const char *v
     case CLI_DAEMON: call->daemonise = true; break;
     case CLI_VERBOSE: call->verbose = true; break;
     case CLI_JSON: call->json = true; break;
+    case CLI_FROM: call->from = value; break;
+    case CLI_TO: call->to[call->to_count++] = value; break;
+    }
+}
+
+static const char *value_name(enum cli_takes kind)
+{
+    switch (kind) {
+    case CLI_FILE: return "FILE";
+    case CLI_SOCKET: return "SOCKET";
+    case CLI_FROM: return "ADDR";
+    default: return "URL";
     }
 }
 
@@ -269,10 +285,14 @@ static int read_option(struct reading *reading, const char *word, const char *ne
         if (strcmp(word, options[i].word) != 0)
             continue;
         if (options[i].has_value && (!next || !next[0])) {
-            complain(reading, "%s needs a %s", word, options[i].kind == CLI_FILE ? "FILE" : "SOCKET");
+            complain(reading, "%s needs a %s", word, value_name(options[i].kind));
             return 0;
         }
-        if (reading->given & options[i].kind) {
+        if (options[i].kind == CLI_TO && reading->call->to_count == CLI_TO_MOST) {
+            complain(reading, "%s is given more than %d times", word, CLI_TO_MOST);
+            return 0;
+        }
+        if ((reading->given & options[i].kind) && options[i].kind != CLI_TO) {
             complain(reading, "%s is given twice", word);
             return 0;
         }
@@ -364,7 +384,7 @@ bool cli_parse(int argc, char **argv, struct arena *arena, struct cli_call *call
     struct reading reading = { .arena = arena, .call = call, .why = why };
     int used;
 
-    *call = (struct cli_call){ .file = DEFAULT_FILE, .called = argc > 0 ? argv[0] : "weir" };
+    *call = (struct cli_call){ .file = DEFAULT_FILE, .from = ":8080", .called = argc > 0 ? argv[0] : "weir" };
     return read_words(&reading, argc, argv) && choose_command(&reading, &used) && check_options(&reading) &&
            take_arguments(&reading, used);
 }

@@ -10,14 +10,16 @@
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-enum { CLI_ARGS_MOST = 16 };
+enum { CLI_ARGS_MOST = 16, CLI_TO_MOST = 32 };
 
-enum cli_takes { /* -c FILE, -s SOCKET, -d, -v, --json, --serve's FD */
+enum cli_takes { /* -c FILE, -s SOCKET, -d, -v, --json, --from ADDR, --to URL (may stand again) */
                  CLI_FILE = 1,
                  CLI_SOCKET = 2,
                  CLI_DAEMON = 4,
                  CLI_VERBOSE = 8,
-                 CLI_JSON = 16
+                 CLI_JSON = 16,
+                 CLI_FROM = 32,
+                 CLI_TO = 64
 };
 
 struct cli_call {
@@ -25,6 +27,9 @@ struct cli_call {
     const char *called; /* argv[0] */
     const char *file;   /* never NULL: the default one */
     const char *socket; /* NULL: the one that file names */
+    const char *from;   /* never NULL: the default one */
+    const char *to[CLI_TO_MOST];
+    int to_count;
     bool daemonise, verbose, json;
     const char *args[CLI_ARGS_MOST];
     int arg_count;
@@ -57,6 +62,7 @@ int cli_undrain(const struct cli_call *call);
 int cli_status(const struct cli_call *call);
 int cli_reopen(const struct cli_call *call);
 int cli_upstream(const struct cli_call *call);
+int cli_proxy(const struct cli_call *call); /* cli_proxy.c: no file at all */
 /* cli_module_new.c, cli_module_check.c: for authors of modules. */
 int cli_module_new(const struct cli_call *call);
 int cli_module_check(const struct cli_call *call);

@@ -352,7 +352,7 @@ static void on_ready(struct child *child)
         return;
     child->state = CHILD_READY;
     if (!sv.was_ready)
-        log_notice("weir %s serves with %s", WEIR_VERSION, sv.config_path);
+        log_notice("weir %s serves %s%s", WEIR_VERSION, sv.title ? "" : "with ", sv.title ? sv.title : sv.config_path);
     sv.was_ready = true;
     if (sv.stop_signals)
         return;
@@ -615,9 +615,11 @@ static bool set_program(const char *called)
     return found != NULL;
 }
 
-int supervisor_main(const char *called, const char *config_path, bool daemonise)
+int supervisor_main(const char *called, const char *config_path, bool daemonise, const char *title)
 {
     char why[1024] = "";
+
+    sv.title = title;
 
     if (!set_config_path(config_path) || !set_program(called))
         return 1;

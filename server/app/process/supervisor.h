@@ -14,8 +14,8 @@
 
 #include <stdbool.h>
 
-/* called: argv[0]. Both: the exit status. */
-int supervisor_main(const char *called, const char *config_path, bool daemonise);
+/* called: argv[0]; title: what is served, where the path says nothing (may be NULL). Both: the exit status. */
+int supervisor_main(const char *called, const char *config_path, bool daemonise, const char *title);
 int supervisor_resume(int state); /* what the supervisor of a former binary left (takeover.h) */
 
 #endif

@@ -22,6 +22,7 @@ enum change {
 
 struct supervisor {
     const char *config_path;
+    const char *title; /* what is served, where the path would say nothing; else NULL */
     const char *program; /* where an upgrade finds the new binary */
     struct child *children; /* all, newest first */
     struct child *current;  /* serves, or is about to; NULL: none runs */
