@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -328,13 +329,25 @@ static void listen_tcp(struct sockaddr_in *at)
     MUST(getsockname(e.listener, (struct sockaddr *)at, &n) == 0);
 }
 
+/* Connections that are over keep their pair of addresses for a minute: one address has not ports enough for a fuzzer. */
+static void take_another_address(int fd)
+{
+    struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010000 | e.clients % 65536) };
+    int on = 1;
+
+    MUST(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) == 0);
+    MUST(bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0);
+}
+
 struct peer *client_open_tcp(void)
 {
     struct sockaddr_in at;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    MUST(fd >= 0);
     listen_tcp(&at);
-    MUST(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+    take_another_address(fd);
+    MUST(connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
     MUST(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
     int other = accept4(e.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     MUST(other >= 0);
