@@ -81,6 +81,7 @@ const struct weir_transport tls_transport = {
     .close = tls_close,
     .pending = tls_pending,
     .alpn = tls_alpn,
+    .why = tls_why,
 };
 
 static const struct weir_hook hooks[] = {

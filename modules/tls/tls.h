@@ -55,6 +55,7 @@ struct tls_conn {
     weir_conn *conn;           /* server role */
     struct tls_origin *origin; /* client role; a reference */
     char *server_name;         /* server role: lower case; NULL: the client sent none */
+    unsigned long failure;     /* OpenSSL's code, when reading or writing broke; 0: not known */
     const char *refusal;       /* why the ClientHello was refused; this thread's text */
     uint8_t policy[TLS_DIGEST];
     int fd;
@@ -123,6 +124,7 @@ int tls_shutdown(void *state);
 void tls_close(void *state);
 uint32_t tls_pending(void *state);
 weir_str tls_alpn(void *state);
+weir_str tls_why(void *state);
 char *tls_text(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* valid until this thread's next one */
 
 /* -- tls_server.c, tls_client.c ------------------------------------------------------------------------------------ */

@@ -170,6 +170,19 @@ static const char *certificate_reason(const struct tls_conn *t, long result)
     return tls_text("certificate of %s: %s", tls_origin_name(t->origin), reason);
 }
 
+/* Fatal alerts of the peer have reasons of their own (RFC 8446 6.2). NULL: it is none. */
+static const char *alert_reason(const struct tls_conn *t, unsigned long error)
+{
+    int reason = ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
+    const char *text = ERR_reason_error_string(error);
+
+    if (t->origin == NULL || reason < SSL_AD_REASON_OFFSET || reason >= SSL_AD_REASON_OFFSET + 256 || text == NULL)
+        return NULL;
+    if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED)
+        text = "it asks for a client certificate (tls_client_certificate)";
+    return tls_text("refused by %s: %s", tls_origin_name(t->origin), text);
+}
+
 static const char *handshake_reason(const struct tls_conn *t, int code, int system_error)
 {
     unsigned long first = ERR_peek_error();
@@ -187,6 +200,8 @@ static const char *handshake_reason(const struct tls_conn *t, int code, int syst
         return "the client speaks plain HTTP on a TLS port";
     if (reason == SSL_R_WRONG_VERSION_NUMBER)
         return "the peer does not speak TLS";
+    if (alert_reason(t, first) != NULL)
+        return alert_reason(t, first);
     return tls_reason();
 }
 
@@ -236,6 +251,8 @@ static int64_t stop_reading(struct tls_conn *t, int64_t total)
     t->has_more = answer == WEIR_IO_WANT_WRITE; /* an answer to the peer has to go out first */
     if (answer == WEIR_IO_EOF || answer == WEIR_IO_ERROR)
         t->ended = answer;
+    if (answer == WEIR_IO_ERROR)
+        t->failure = ERR_peek_error();
     ERR_clear_error();
     return total > 0 ? total : answer;
 }
@@ -322,6 +339,22 @@ static void advance(struct cursor *c, size_t n)
     }
 }
 
+/* An origin that refuses our certificate says so behind the handshake (TLS 1.3) and closes; a write may meet the closed
+ * socket before the alert was read. */
+static unsigned long failure_of_write(struct tls_conn *t)
+{
+    unsigned long failure = ERR_peek_error();
+    size_t got;
+    char byte;
+
+    if (t->origin == NULL)
+        return failure;
+    ERR_clear_error();
+    if (SSL_peek_ex(t->ssl, &byte, 1, &got) != 1 && alert_reason(t, ERR_peek_error()) != NULL)
+        failure = ERR_peek_error();
+    return failure;
+}
+
 int64_t tls_writev(void *state, const weir_str *from, uint32_t count)
 {
     struct tls_conn *t = state;
@@ -339,9 +372,11 @@ int64_t tls_writev(void *state, const weir_str *from, uint32_t count)
         if (SSL_write_ex(t->ssl, record.p, record.n, &sent) != 1) {
             int answer = answer_to(t, SSL_get_error(t->ssl, 0));
             t->retry = answer == WEIR_IO_WANT_WRITE ? (uint32_t)record.n : 0;
-            ERR_clear_error();
             if (answer == WEIR_IO_EOF)
                 answer = WEIR_IO_ERROR;
+            if (answer == WEIR_IO_ERROR)
+                t->failure = failure_of_write(t);
+            ERR_clear_error();
             return total > 0 ? total : answer;
         }
         t->retry = 0;
@@ -378,6 +413,22 @@ void tls_close(void *state)
     tls_conn_destroy(t);
     if (origin != NULL)
         tls_release(origin);
+}
+
+weir_str tls_why(void *state)
+{
+    const struct tls_conn *t = state;
+    const char *text = t->failure != 0 ? alert_reason(t, t->failure) : NULL;
+    char whole[256];
+
+    if (text == NULL && t->failure != 0)
+        text = ERR_SYSTEM_ERROR(t->failure) ? strerror(ERR_GET_REASON(t->failure))
+                                            : ERR_reason_error_string(t->failure);
+    if (text == NULL)
+        return (weir_str){ NULL, 0 };
+    snprintf(whole, sizeof(whole), "TLS: %s", text); /* it may lie in tls_text's own room */
+    text = tls_text("%s", whole);
+    return (weir_str){ text, strlen(text) };
 }
 
 weir_str tls_alpn(void *state)

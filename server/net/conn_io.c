@@ -92,6 +92,15 @@ static int64_t read_plain(struct conn *conn, const struct iovec *iov, int count)
     return read_broken(conn);
 }
 
+static void break_transport(struct conn *conn)
+{
+    weir_str why = conn->transport->why ? conn->transport->why(conn->transport_state) : (weir_str){ NULL, 0 };
+
+    if (why.n && !conn->why)
+        conn_set_why(conn, why);
+    conn_break(conn, "transport failed");
+}
+
 static int64_t read_transport(struct conn *conn, const struct iovec *iov, int count)
 {
     weir_span spans[SLICES];
@@ -122,7 +131,7 @@ static int64_t read_transport(struct conn *conn, const struct iovec *iov, int co
         conn->read_wants_write = true;
         return CONN_AGAIN;
     default:
-        conn_break(conn, "transport failed");
+        break_transport(conn);
         return read_broken(conn);
     }
 }
@@ -210,7 +219,7 @@ static int64_t write_transport(struct conn *conn, const struct iovec *iov, int c
     case WEIR_IO_WANT_WRITE:
         return write_blocked(conn);
     default:
-        conn_break(conn, "transport failed");
+        break_transport(conn);
         conn->read_broken = true; /* a session that broke one way is no good for the other */
         return CONN_BROKEN;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "upstream/exchange.h"
+#include "upstream/announce.h"
 #include "upstream/hop.h"
 #include "upstream/version.h"
 
@@ -264,13 +265,23 @@ static void connect_fresh(struct exchange *x)
         connect_to(x, &server_of(x)->addr);
 }
 
+static struct upstream_conn *take_idle(struct exchange *x, struct pool *pool)
+{
+    struct proxy_ends ends;
+
+    if (!x->upstream->proxy_version)
+        return pool_take_idle(pool, NULL);
+    announce_ends(x->r, &ends);
+    return pool_take_idle(pool, &ends);
+}
+
 void exchange_go(struct exchange *x)
 {
     struct pool *pool = pool_of(x);
 
     if (server_of(x)->host.n && clock_ms() >= pool->addresses_until)
         ask(x, pool);
-    struct upstream_conn *uc = pool_take_idle(pool);
+    struct upstream_conn *uc = take_idle(x, pool);
     x->addresses_tried = 0;
     x->attempt_us = clock_us();
     x->head_us = 0;
@@ -284,7 +295,15 @@ void exchange_go(struct exchange *x)
 static void on_connected(struct exchange *x)
 {
     struct upstream_conn *uc = x->uc;
+    int version = (int)x->upstream->proxy_version;
 
+    if (version && !uc->conn.transport) {
+        announce_ends(x->r, &uc->announced);
+        if (!announce_send(&uc->conn, version, &uc->announced)) {
+            connect_failed(x, "connection broke while sending the PROXY header");
+            return;
+        }
+    }
     if (x->upstream->tls && !uc->conn.transport) {
         void *state = x->upstream->tls->open(x->upstream->tls_prepared, conn_fd(&uc->conn));
         if (!state || !conn_start_transport(&uc->conn, x->upstream->tls, state))

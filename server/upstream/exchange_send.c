@@ -190,7 +190,7 @@ static void write_broke(struct exchange *x)
     }
     exchange_receive(x);
     if (x->uc == uc && x->phase == EXCHANGE_HEAD && !x->got_bytes)
-        exchange_conn_broken(x, "connection broke while sending");
+        exchange_conn_broken(x, uc->conn.transport && uc->conn.why ? uc->conn.why : "connection broke while sending");
 }
 
 void exchange_write(struct exchange *x)

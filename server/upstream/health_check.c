@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "loop/resolver.h"
 #include "net/conn.h"
+#include "upstream/announce.h"
 #include "upstream/upstream.h"
 
 #include <stdio.h>
@@ -162,6 +163,11 @@ static void on_ready(struct conn *conn, bool ok)
         finish(c, false, why);
         return;
     }
+    int version = (int)c->upstream->proxy_version;
+    if (version && !conn->transport && !announce_send(conn, version, NULL)) {
+        finish(c, false, "connection broke while sending the PROXY header");
+        return;
+    }
     if (tls && !conn->transport) {
         void *state = tls->open(c->upstream->tls_prepared, conn_fd(conn));
         if (!state || !conn_start_transport(conn, tls, state))
@@ -194,7 +200,9 @@ static void on_readable(struct conn *conn)
         if (n == CONN_AGAIN)
             return;
         if (n <= 0) {
-            finish(c, false, n == CONN_EOF ? "connection closed without a response" : "connection broke");
+            finish(c, false, n == CONN_EOF ? "connection closed without a response"
+                             : conn->why  ? conn->why
+                                          : "connection broke");
             return;
         }
         c->head_n += (size_t)n;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 server_libweir_a_SOURCES += \
+	server/upstream/announce.c server/upstream/announce.h \
 	server/upstream/balancers.h \
 	server/upstream/changes.c server/upstream/changes.h \
 	server/upstream/ewma.c \

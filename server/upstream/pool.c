@@ -252,14 +252,17 @@ struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, str
     return uc;
 }
 
-struct upstream_conn *pool_take_idle(struct pool *pool)
+struct upstream_conn *pool_take_idle(struct pool *pool, const struct proxy_ends *announced)
 {
-    for (struct list *link = list_first(&pool->idle); link; link = list_first(&pool->idle)) {
+    for (struct list *link = pool->idle.next, *next; link != &pool->idle; link = next) {
+        next = link->next;
         struct upstream_conn *uc = list_entry(link, struct upstream_conn, link);
         if (uc->conn.can_read || uc->conn.peer_closed || uc->conn.is_broken) {
             pool_close(uc);
             continue;
         }
+        if (announced && !proxy_ends_equal(announced, &uc->announced))
+            continue;
         list_remove(&uc->link);
         pool->idle_count--;
         return uc;

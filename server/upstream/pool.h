@@ -9,6 +9,7 @@
 #include "loop/deadline.h"
 #include "loop/resolver.h"
 #include "net/conn.h"
+#include "net/proxy_header.h"
 #include "pipeline/intake.h"
 #include "pipeline/request.h"
 #include "upstream/upstream.h"
@@ -43,6 +44,7 @@ struct upstream_conn {
     struct h1_body decoder;
     struct chain out;
     uint64_t uses;
+    struct proxy_ends announced; /* whom its PROXY header named, when one was sent */
     bool keep, closed;
 };
 
@@ -62,7 +64,8 @@ struct upstream_local { /* one worker's view of one upstream */
 struct upstream_local *upstream_local(struct weir_upstream *upstream); /* this worker's; NULL without memory */
 void upstream_local_free(const struct weir_upstream *upstream, struct upstream_local *local);
 
-struct upstream_conn *pool_take_idle(struct pool *pool);      /* NULL: none that is still good */
+/* NULL: none that is still good. announced: only one whose PROXY header named these; NULL: there are no headers. */
+struct upstream_conn *pool_take_idle(struct pool *pool, const struct proxy_ends *announced);
 /* NULL: failed at once */
 struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, struct exchange *exchange);
 /* idle, or closed when there are enough */

@@ -7,6 +7,8 @@
 #include "upstream/pool.h"
 #include "upstream/version.h"
 
+#include <weir/conf_api.h>
+
 /* -- servers ------------------------------------------------------------------------------------------------------- */
 
 static bool split_host_port(str text, str *host, uint16_t *port)
@@ -112,12 +114,23 @@ static str name_to_verify(struct arena *arena, const struct weir_upstream *u)
     return arena_str(arena, addr_ip_text(bytes, room));
 }
 
+/* What stands in a file is part of what a connection was made with: a renewed one means new connections. */
+static str file_identity(struct weir_conf *c, str path)
+{
+    weir_str content;
+
+    if (!path.n || weir_conf_read_file(c, path, &content) != 0)
+        return S("-");
+    return arena_printf(c->binder->arena, "%.*s#%016llx", STR_ARG(path), (unsigned long long)hash_str(content));
+}
+
 static bool prepare_tls(struct upstream_binding *b, struct weir_upstream *u, const struct upstream_conf *conf,
                         const struct scope *scope,
                         struct place place)
 {
     struct weir_transport_wish wish = { .server_name = conf->tls_server_name, .ca_file = conf->tls_ca,
-                                        .verify = conf->tls_verify };
+                                        .verify = conf->tls_verify, .certificate = conf->tls_certificate,
+                                        .key = conf->tls_key };
 
     if (!b->tls || !b->tls_mod) {
         diag_error(b->binder->diags, place, S("module tls; is missing"), "https needs a module that speaks TLS");
@@ -132,10 +145,30 @@ static bool prepare_tls(struct upstream_binding *b, struct weir_upstream *u, con
         return false;
     }
     struct weir_conf handle = { .binder = b->binder, .scope = (struct scope *)(uintptr_t)scope,
-                               .owner = &b->tls_mod->owner };
+                               .owner = &b->tls_mod->owner, .statement = conf->tls_certificate_statement };
     u->tls = b->tls;
     u->tls_prepared = b->tls->prepare(&handle, &wish);
-    return u->tls_prepared != NULL;
+    if (!u->tls_prepared)
+        return false;
+    str parts[] = { file_identity(&handle, conf->tls_ca), S(" "), file_identity(&handle, conf->tls_certificate), S(" "),
+                    file_identity(&handle, conf->tls_key) };
+    u->tls_files = arena_concat(b->binder->arena, parts, 5);
+    return u->tls_files.p != NULL;
+}
+
+/* What was said of TLS would be ignored, and the operator believe it were not. */
+static bool tls_words_have_tls(struct upstream_binding *b, const struct weir_upstream *u,
+                               const struct upstream_conf *conf, struct place place)
+{
+    const char *word = conf->tls_certificate.n ? "tls_client_certificate"
+                       : conf->tls_ca.n        ? "tls_ca"
+                       : conf->tls_server_name.n ? "tls_server_name"
+                                                 : NULL;
+    if (!word)
+        return true;
+    diag_error(b->binder->diags, place, S("tls on;"), "upstream %.*s: %s, but no TLS is spoken to it",
+               STR_ARG(u->name), word);
+    return false;
 }
 
 /* -- both ways to an upstream -------------------------------------------------------------------------------------- */
@@ -211,8 +244,8 @@ static bool set_keys(struct upstream_binding *b, struct weir_upstream *u, const 
 {
     struct arena *arena = b->binder->arena;
 
-    u->tls_identity = arena_printf(arena, "%.*s %d %.*s", STR_ARG(conf->tls_server_name), conf->tls_verify,
-                                   STR_ARG(conf->tls_ca));
+    u->tls_identity = arena_printf(arena, "%.*s %d %.*s proxy%u", STR_ARG(conf->tls_server_name), conf->tls_verify,
+                                   STR_ARG(u->tls_files), u->proxy_version);
     if (!u->tls_identity.p)
         return false;
     for (uint32_t i = 0; i < u->server_count; i++) {
@@ -280,6 +313,9 @@ struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, co
     if (conf->sticky_statement && !sticky_bind(b->binder, &conf->sticky, conf->sticky_statement, &u->sticky))
         return NULL;
     if (conf->retry_statement && !retry_bind(b->binder, &conf->retry, conf->retry_statement, &u->retry))
+        return NULL;
+    u->proxy_version = conf->proxy_version;
+    if (!conf->tls && !tls_words_have_tls(b, u, conf, scope->place))
         return NULL;
     if (conf->tls && !prepare_tls(b, u, conf, scope, scope->place))
         return NULL;

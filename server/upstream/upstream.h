@@ -42,6 +42,9 @@ struct upstream_conf {
     struct health_conf check;
     bool tls, tls_verify;
     weir_str tls_ca, tls_server_name;
+    weir_str tls_certificate, tls_key; /* to show to the servers */
+    const struct statement *tls_certificate_statement;
+    uint32_t proxy_version;
 };
 
 struct server {
@@ -68,8 +71,10 @@ struct weir_upstream {
     uint64_t keepalive, keepalive_timeout; /* idle connections per worker and server; ms */
     const struct weir_transport *tls;      /* NULL: plain */
     void *tls_prepared;
+    str tls_files;                         /* which ones, and what stood in them; empty: none */
     str path;                              /* of a proxy URL: replaces the route's prefix; empty: none */
     bool has_path;
+    uint32_t proxy_version;                /* of the PROXY header in front of each connection; 0: none */
     bool has_slow_start;                   /* a server has: weights are given in hundredths */
     struct retry_rules retry;
     struct sticky_rules sticky;

@@ -96,6 +96,18 @@ static const struct weir_arg sticky_args[] = {
       .offset = WEIR_FIELD(struct upstream_conf, sticky.ttl, uint64_t) },
 };
 
+static int note_certificate(weir_conf *conf, const struct weir_directive *directive, void *to)
+{
+    (void)directive;
+    ((struct upstream_conf *)to)->tls_certificate_statement = conf->statement;
+    return 0;
+}
+
+static const struct weir_arg certificate_args[] = {
+    { .name = "CERT", .type = WEIR_TYPE_PATH, .offset = WEIR_FIELD(struct upstream_conf, tls_certificate, weir_str) },
+    { .name = "KEY", .type = WEIR_TYPE_PATH, .offset = WEIR_FIELD(struct upstream_conf, tls_key, weir_str) },
+};
+
 static const struct weir_directive directives[] = {
     { .name = "server", .scopes = WEIR_IN_UPSTREAM, .merge = WEIR_MERGE_APPEND,
       .record_size = sizeof(struct server_conf),
@@ -119,6 +131,12 @@ static const struct weir_directive directives[] = {
              "certificates to trust instead of the system's"),
     WEIR_DIR(struct upstream_conf, tls_server_name, STR, "tls_server_name", WEIR_IN_UPSTREAM, NULL,
              "name to ask for and to verify; the server's own name unless set"),
+    { .name = "tls_client_certificate", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(certificate_args),
+      .set = note_certificate,
+      .doc = "certificate (with its chain) and key to show to servers that ask clients for one" },
+    WEIR_DIR_ENUM(struct upstream_conf, proxy_version, "proxy_protocol", WEIR_IN_UPSTREAM, "off|v1|v2", "off",
+                  "each connection begins, before TLS, with a PROXY header that names $client_addr; it is used again "
+                  "only for the same client and port"),
 };
 
 const struct weir_module upstream_module = {

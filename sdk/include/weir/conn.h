@@ -13,7 +13,7 @@
 #define WEIR_IO_EOF 0            /* readv: the peer ended its side in order */
 #define WEIR_IO_WANT_READ (-1)   /* call again when the socket can be read */
 #define WEIR_IO_WANT_WRITE (-2)  /* call again when the socket can be written */
-#define WEIR_IO_ERROR (-3)       /* broken; weir_conn_fail() or the reason output says why */
+#define WEIR_IO_ERROR (-3)       /* broken; the reason output or why() says why */
 #define WEIR_IO_SUSPEND (-4)     /* handshake only: weir_conn_resume() will follow */
 
 /* What a client-role transport is asked for. Strings live as long as the snapshot. */
@@ -50,6 +50,8 @@ struct weir_transport {
     void (*close)(void *state);    /* frees it; no I/O */
     uint32_t (*pending)(void *state); /* decrypted bytes that readv would give without reading the socket */
     weir_str (*alpn)(void *state); /* the protocol agreed on, or empty */
+    /* Asked when readv or writev answered WEIR_IO_ERROR: why, or empty. Valid until the next call. May be NULL. */
+    weir_str (*why)(void *state);
 };
 
 #endif

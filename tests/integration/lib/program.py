@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Real programs beside weir: nginx, prometheus, websockify, openssl. A test that needs an absent one is skipped."""
+"""Real programs beside weir: nginx, HAProxy and others. A test that needs an absent one is skipped."""
 
 import os
 import pathlib
@@ -106,6 +106,23 @@ def start_named_nginx(folder, name, port=None):
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(NAMED.format(folder=folder, port=port, user=user, name=name))
     return Program([program, "-p", folder, "-e", folder / "error.log", "-c", folder / "nginx.conf"], port, folder)
+
+
+def start_haproxy(folder, port, sections):
+    """HAProxy with these frontends and backends; port is one that it opens."""
+    program = need("haproxy")
+    folder.mkdir(exist_ok=True)
+    (folder / "haproxy.cfg").write_text(f"""
+global
+    maxconn 200
+    ssl-server-verify none
+defaults
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+{sections}
+""")
+    return Program([program, "-db", "-f", folder / "haproxy.cfg"], port, folder)
 
 
 def start_prometheus(folder):
