@@ -3,8 +3,8 @@
 
 harnessdir = $(weirdatadir)/harness
 harness_DATA = sdk/harness/weir-harness.h sdk/harness/harness.h sdk/harness/harness.c sdk/harness/harness-conf.c \
-	sdk/harness/harness-event.c sdk/harness/harness-flow.c sdk/harness/harness-http.c sdk/harness/harness-share.c \
-	sdk/harness/harness-template.c
+	sdk/harness/harness-event.c sdk/harness/harness-fetch.c sdk/harness/harness-flow.c \
+	sdk/harness/harness-http.c sdk/harness/harness-share.c sdk/harness/harness-template.c
 
 if !WEIR_FUZZ
 if HAVE_CMOCKA
