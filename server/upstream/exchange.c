@@ -91,8 +91,7 @@ bool exchange_try_elsewhere(struct exchange *x, unsigned class, int status, cons
 {
     if (!exchange_may_retry(x, class))
         return false;
-    if (class & (RETRY_CONNECT | RETRY_TIMEOUT))
-        note_failure(x, status, why);
+    server_state_failed(server_of(x)->state, &server_of(x)->rules, why);
     leave_server(x, status, why, class == RETRY_TIMEOUT ? WEIR_OUTCOME_TIMEOUT : WEIR_OUTCOME_BROKEN);
     exchange_choose(x);
     return true;

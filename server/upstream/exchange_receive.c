@@ -58,6 +58,17 @@ static const char *why_no_switch(const struct exchange *x, const struct h1_respo
     return x->body_done ? NULL : "upgrade before the request was whole";
 }
 
+/* A status that `retry` names is the server's failure; NULL: it is none, as where there is no other server: then this
+ * answer is better than ours. */
+static const char *why_failure(const struct exchange *x, int status)
+{
+    const struct weir_upstream *u = x->upstream;
+
+    if (u->server_count < 2 || !(u->retry.on & retry_class_of(status)))
+        return NULL;
+    return status == 502 ? "status 502" : status == 503 ? "status 503" : "status 504";
+}
+
 static void final_head(struct exchange *x, const struct h1_response *head, struct fields *fields)
 {
     struct upstream_conn *uc = x->uc;
@@ -78,9 +89,14 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
         return;
     }
     x->head_us = clock_us();
-    if (exchange_try_elsewhere(x, retry_class_of(head->status), head->status, "answered so"))
+    const struct server *server = &x->upstream->servers[x->server];
+    const char *why = why_failure(x, head->status);
+    if (why && exchange_try_elsewhere(x, retry_class_of(head->status), head->status, why))
         return;
-    server_state_worked(x->upstream->servers[x->server].state);
+    if (why)
+        server_state_failed(server->state, &server->rules, why);
+    else
+        server_state_worked(server->state);
     uc->keep = head->keep_alive && head->body != BODY_UNTIL_CLOSE && head->status != 101;
     r->status = head->status;
     r->reason = head->reason;
@@ -124,8 +140,8 @@ static bool take_head(struct exchange *x)
         intake_use(&uc->in, head_bytes);
         rc = h1_parse_response((str){ text.p, head_bytes }, &limits, r->is_head, r->arena, &fields, &head, &error);
     }
-    if (rc == H1_BAD) {
-        exchange_fail(x, 502, error.why);
+    if (rc == H1_BAD) { /* 431 is said with a client's limits in mind */
+        exchange_fail(x, 502, error.status == 431 ? "response head of more than 64 KB or 500 fields" : error.why);
         return false;
     }
     if (head.status >= 200 || head.status == 101) {

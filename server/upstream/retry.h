@@ -2,6 +2,8 @@
 /* retry.h: `retry [attempts=2] [on=connect,timeout,502,503,504] [budget=20%];`: which failures are tried elsewhere, and
  * how many of them.
  *
+ *          What is tried elsewhere is a failure of the server, as max_fails counts them; so is a status that is listed
+ *          but was passed on, unless the upstream has one server only.
  * Units:   a window is 10 s; in it 10 retries are always allowed, more as far as they stay within the budget's part of
  *          the requests.
  * Thread:  the budget: any; the rules are constant. */

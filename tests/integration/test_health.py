@@ -112,8 +112,8 @@ def test_no_answer_in_time_is_tried_elsewhere(weir, origin, answering):
 def test_the_budget_bounds_retries(weir, answering):
     """Of 100 failing requests 10 are repeated (always allowed), then 5 % at most."""
     first, second = answering(lambda request: BAD), answering(lambda request: OK)
-    one = weir(f"workers 1; upstream u {{ server 127.0.0.1:{first.port}; server 127.0.0.1:{second.port} backup;"
-               " retry budget=5%; } site _ { proxy u; }")
+    one = weir(f"workers 1; upstream u {{ server 127.0.0.1:{first.port} max_fails=0;"
+               f" server 127.0.0.1:{second.port} backup; retry budget=5%; }} site _ {{ proxy u; }}")
     client = one.connect()
     statuses = [client.get().status for _ in range(100)]
     assert statuses[:10] == [200] * 10
