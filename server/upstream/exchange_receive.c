@@ -140,8 +140,8 @@ static bool take_head(struct exchange *x)
         intake_use(&uc->in, head_bytes);
         rc = h1_parse_response((str){ text.p, head_bytes }, &limits, r->is_head, r->arena, &fields, &head, &error);
     }
-    if (rc == H1_BAD) { /* 431 is said with a client's limits in mind */
-        exchange_fail(x, 502, error.status == 431 ? "response head of more than 64 KB or 500 fields" : error.why);
+    if (rc == H1_BAD) { /* h1_scan has a client in mind */
+        exchange_fail(x, 502, error.status == 431 ? "response head of more than 64 KB" : error.why);
         return false;
     }
     if (head.status >= 200 || head.status == 101) {
