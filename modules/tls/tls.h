@@ -66,6 +66,9 @@ struct tls_conn {
     bool may_stop;             /* then do not ask it again in this call */
     bool saw_end;              /* the socket's end */
     bool has_more;             /* readv stopped for lack of room, or the handshake read ahead */
+    bool is_leaving;           /* the farewell is written, and the socket's own follows: one segment for both */
+    uint32_t held_n;
+    char *held;                /* a sealed ticket that leaves with the next record */
 };
 
 extern weir_mod *tls_mod;

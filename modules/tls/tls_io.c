@@ -4,7 +4,10 @@
  * OpenSSL reads ahead, so that a record costs one recv. The descriptor stands behind a BIO of our own, for two reasons:
  * a write to a closed peer raises no SIGPIPE, and a short recv is remembered, so that filling a caller's room does not
  * end with one more recv that is known to find nothing. WEIR_IO_WANT_READ is still never answered without an EAGAIN: an
- * end that came together with the last bytes gives no further edge. */
+ * end that came together with the last bytes gives no further edge.
+ *
+ * No client waits for its session ticket, and most get an answer at once: the ticket is held until the next record goes
+ * out and leaves in the same segment. */
 #include "tls.h"
 
 #include <openssl/err.h>
@@ -14,6 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+
+#define HELD_MOST 4096u /* a ticket with a client's certificates in it may be larger: it goes at once */
 
 static BIO_METHOD *fd_method;
 
@@ -65,6 +71,45 @@ static int fd_read(BIO *bio, char *to, size_t n, size_t *done)
     return got == 0 ? 0 : -1;
 }
 
+static bool hold_ticket(struct tls_conn *t, const char *from, size_t n)
+{
+    char *held;
+
+    if (n > HELD_MOST - t->held_n || SSL_get_state(t->ssl) != TLS_ST_SW_SESSION_TICKET)
+        return false;
+    held = realloc(t->held, t->held_n + n);
+    if (held == NULL)
+        return false;
+    memcpy(held + t->held_n, from, n);
+    t->held = held;
+    t->held_n += (uint32_t)n;
+    return true;
+}
+
+/* What of `put` bytes that went out was not held. */
+static size_t count_held(struct tls_conn *t, size_t put)
+{
+    if (put < t->held_n) {
+        t->held_n -= (uint32_t)put;
+        memmove(t->held, t->held + put, t->held_n);
+        return 0;
+    }
+    put -= t->held_n;
+    free(t->held);
+    t->held = NULL;
+    t->held_n = 0;
+    return put;
+}
+
+static ssize_t send_all(const struct tls_conn *t, const char *from, size_t n)
+{
+    struct iovec parts[] = { { t->held, t->held_n }, { (void *)(uintptr_t)from, n } };
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+    int flags = MSG_NOSIGNAL | (t->is_leaving ? MSG_MORE : 0);
+
+    return t->held_n > 0 ? sendmsg(t->fd, &message, flags) : send(t->fd, from, n, flags);
+}
+
 static int fd_write(BIO *bio, const char *from, size_t n, size_t *done)
 {
     struct tls_conn *t = BIO_get_data(bio);
@@ -72,14 +117,16 @@ static int fd_write(BIO *bio, const char *from, size_t n, size_t *done)
 
     *done = 0;
     BIO_clear_retry_flags(bio);
-    do
-        put = send(t->fd, from, n, MSG_NOSIGNAL);
-    while (put < 0 && errno == EINTR);
-    if (put >= 0) {
-        *done = (size_t)put;
+    if (hold_ticket(t, from, n)) {
+        *done = n;
         return 1;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
+    do
+        put = send_all(t, from, n);
+    while (put < 0 && errno == EINTR);
+    if (put > 0 && (*done = count_held(t, (size_t)put)) > 0)
+        return 1;
+    if (put >= 0 || errno == EAGAIN || errno == EWOULDBLOCK)
         BIO_set_retry_write(bio);
     return -1;
 }
@@ -134,6 +181,7 @@ void tls_conn_destroy(struct tls_conn *t)
 {
     SSL_free(t->ssl);
     free(t->server_name);
+    free(t->held);
     free(t);
 }
 
@@ -396,6 +444,7 @@ int tls_shutdown(void *state)
     if (!t->is_done || t->is_broken || t->retry > 0)
         return WEIR_IO_ERROR;
     begin_call(t);
+    t->is_leaving = true;
     rc = SSL_shutdown(t->ssl);
     if (rc >= 0)
         return 1; /* ours is on its way; nobody waits for the peer's */

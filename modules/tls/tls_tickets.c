@@ -114,8 +114,10 @@ static int seal(unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *ctx, 
     return ok ? 1 : -1;
 }
 
-/* 0: unknown key, a full handshake follows; 1: fine; 2: fine, and the client shall get a new ticket. */
-static int unseal(const unsigned char name[16], const unsigned char *iv, EVP_CIPHER_CTX *ctx, EVP_MAC_CTX *mac)
+/* 0: unknown key, a full handshake follows; 1: fine; 2: fine, and the client shall get a new ticket. In TLS 1.3 clients
+ * use a ticket once (RFC 8446 C.4): without a new one every second connection would be a full handshake. */
+static int unseal(SSL *ssl, const unsigned char name[16], const unsigned char *iv, EVP_CIPHER_CTX *ctx,
+                  EVP_MAC_CTX *mac)
 {
     struct key key;
     int found = find_key(name, &key);
@@ -127,14 +129,13 @@ static int unseal(const unsigned char name[16], const unsigned char *iv, EVP_CIP
     OPENSSL_cleanse(&key, sizeof(key));
     if (!ok)
         return -1;
-    return found == KEY_FRESH ? 1 : 2;
+    return found == KEY_FRESH && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
 }
 
 static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *ctx, EVP_MAC_CTX *mac,
                      int seals)
 {
-    (void)ssl;
-    return seals ? seal(name, iv, ctx, mac) : unseal(name, iv, ctx, mac);
+    return seals ? seal(name, iv, ctx, mac) : unseal(ssl, name, iv, ctx, mac);
 }
 
 int tls_tickets_use(SSL_CTX *ctx)

@@ -236,4 +236,4 @@ ALL = [
     Idle("idle-tls", "2,000 idle TLS connections", count=2000, tls=True, targets={"bytes": ("most", 15000)},
          fresh=True),
 ]
-CALLS = ("keepalive", "16k", "1m", "connect", "tls")
+CALLS = ("keepalive", "16k", "1m", "connect", "tls", "handshake", "resumed", "gzip-1")
