@@ -428,6 +428,24 @@ static void test_resumption_does_not_cross_certificates(void **state)
     host_drop(&a), host_drop(&b);
 }
 
+/* Clients use a ticket of TLS 1.3 once (RFC 8446 C.4), so a resumed connection brings the next one. */
+static void test_a_resumed_session_brings_a_new_ticket(void **state)
+{
+    weir_conf a = { 0 };
+    weir_conf *sites[] = { &a, NULL };
+
+    (void)state;
+    assert_true(host_bind(&a, NULL, "a.example", "tls_certificate a.crt a.key;tls_protocols 1.3"));
+    void *prepared = host_prepare(&a, wish_for("a.example"));
+    assert_false(visit(sites, prepared));
+    for (int hour = 0; hour < 5; hour++) { /* longer than the first ticket's key is kept */
+        assert_true(visit(sites, prepared));
+        host_now_ms += 3600000;
+    }
+    host_transport()->release(prepared);
+    host_drop(&a);
+}
+
 /* A key is forgotten with its third successor. */
 static void test_ticket_keys_end(void **state)
 {
@@ -714,6 +732,7 @@ int main(void)
         cmocka_unit_test(test_client_certificates),
         cmocka_unit_test(test_resumption),
         cmocka_unit_test(test_resumption_does_not_cross_certificates),
+        cmocka_unit_test(test_a_resumed_session_brings_a_new_ticket),
         cmocka_unit_test(test_ticket_keys_end),
         cmocka_unit_test(test_resumed_client_certificate_is_remembered),
         cmocka_unit_test(test_host_with_another_policy),

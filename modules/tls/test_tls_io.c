@@ -99,6 +99,36 @@ static const struct {
     { "a large slice behind a small one", { 100, 40000 }, 3 },
 };
 
+static void pass_ticket(const struct pair *p)
+{
+    weir_str hello = WEIR_S("hello");
+    char room[16];
+
+    assert_int_equal(t->writev(p->server, &hello, 1), 5);
+    assert_int_equal(read_into(p->client, room, sizeof(room)), 5);
+}
+
+/* Nobody waits for it: no segment of its own. */
+static void test_the_ticket_leaves_with_the_first_record(void **state)
+{
+    uint32_t lengths[8];
+    weir_str hello = WEIR_S("hello");
+    struct pair p;
+
+    (void)state;
+    open_pair(&p);
+    assert_int_equal(peek_records(p.fds[1], lengths), 0);
+    assert_int_equal(t->writev(p.server, &hello, 1), 5);
+    assert_int_equal(peek_records(p.fds[1], lengths), 2);
+    pair_close(&p);
+
+    open_pair(&p); /* and no later than the farewell */
+    assert_int_equal(t->shutdown(p.server), 1);
+    shutdown(p.fds[0], SHUT_WR);
+    assert_int_equal(peek_records(p.fds[1], lengths), 2);
+    pair_close(&p);
+}
+
 static void test_small_slices_share_a_record(void **state)
 {
     char *bytes = pattern(65536), *room = malloc(65536);
@@ -109,8 +139,7 @@ static void test_small_slices_share_a_record(void **state)
         uint32_t lengths[8], total = 0;
         struct pair p;
         open_pair(&p);
-        while (read_into(p.client, room, 16) > 0) /* the ticket */
-            ;
+        pass_ticket(&p);
         for (int k = 0; k < 4; total += gathered[i].sizes[k++])
             slices[k] = (weir_str){ bytes + total, gathered[i].sizes[k] };
         assert_int_equal(t->writev(p.server, slices, 4), total);
@@ -422,6 +451,7 @@ static void test_idle_connections_are_small(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_ticket_leaves_with_the_first_record),
         cmocka_unit_test(test_small_slices_share_a_record),
         cmocka_unit_test(test_room_in_many_spans),
         cmocka_unit_test(test_a_full_socket_takes_the_rest_later),

@@ -77,7 +77,7 @@ class ConnectionEach(Cost):
 
 class Resumed(Cost):
     def load(self, proxy, requests):
-        return clients.resumed_handshakes(proxy.https, requests)
+        return clients.resumed_handshakes(proxy.https)
 
 
 class Gzip(Cost):

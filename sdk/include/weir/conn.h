@@ -46,7 +46,7 @@ struct weir_transport {
      * more. */
     int64_t (*readv)(void *state, const weir_span *to, uint32_t count);
     int64_t (*writev)(void *state, const weir_str *from, uint32_t count); /* bytes, or WEIR_IO_* */
-    int (*shutdown)(void *state);  /* tells the peer that no more comes; the socket's shutdown follows: 1 or WEIR_IO_* */
+    int (*shutdown)(void *state);  /* tells the peer that no more comes, the socket's follows: 1 or WEIR_IO_* */
     void (*close)(void *state);    /* frees it; no I/O */
     uint32_t (*pending)(void *state); /* decrypted bytes that readv would give without reading the socket */
     weir_str (*alpn)(void *state); /* the protocol agreed on, or empty */
