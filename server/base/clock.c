@@ -59,6 +59,14 @@ uint64_t clock_us_now(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_ns_now(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (uint64_t)at.tv_sec * 1000000000 + (uint64_t)at.tv_nsec;
+}
+
 uint64_t clock_wall_ms(void)
 {
     ensure_read();

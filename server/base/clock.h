@@ -14,6 +14,7 @@ void clock_tick(void);           /* call at the start of a loop turn */
 uint64_t clock_ms(void);         /* cached, monotonic */
 uint64_t clock_us(void);         /* cached, monotonic */
 uint64_t clock_us_now(void);     /* read now, monotonic */
+uint64_t clock_ns_now(void);     /* read now, monotonic, in ns: for what lasts less than a microsecond */
 uint64_t clock_wall_ms(void);    /* cached, since 1970 */
 uint64_t clock_wall_ms_now(void); /* read now, since 1970 */
 

@@ -6,6 +6,7 @@ server_libweir_a_SOURCES += \
 	server/base/clock.c server/base/clock.h \
 	server/base/diag.c server/base/diag.h server/base/diag_print.c server/base/nearest.c \
 	server/base/hash.c server/base/hash.h server/base/strmap.c \
+	server/base/latency.c server/base/latency.h \
 	server/base/list.h \
 	server/base/log.c server/base/log.h \
 	server/base/machine.c server/base/machine.h \

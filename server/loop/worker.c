@@ -156,6 +156,14 @@ void worker_enter(struct worker *worker)
     self = worker;
 }
 
+/* From when the loop woke up: one reading of the clock a turn, however many events it had. */
+static void note_turn(struct worker *worker)
+{
+    uint64_t began = clock_us(), now = clock_us_now();
+
+    latency_add(worker->turns, now > began ? now - began : 0);
+}
+
 void worker_turn(struct worker *worker, bool may_wait)
 {
     assert(self == worker);
@@ -165,6 +173,7 @@ void worker_turn(struct worker *worker, bool may_wait)
     worker_tick(worker);
     run_mail(worker);
     run_deferred(worker);
+    note_turn(worker);
 }
 
 /* What is under way at the end is still done, as far as it does not go on for ever. */
@@ -279,6 +288,11 @@ void worker_destroy(struct worker *worker)
         chain_drop_free_list();
         block_drop_free_lists();
     }
+}
+
+const uint64_t *worker_turns(const struct worker *worker)
+{
+    return worker->turns;
 }
 
 unsigned worker_index(const struct worker *worker)

@@ -47,6 +47,8 @@ static inline void deferred_init(struct deferred *deferred, void (*run)(struct d
     list_init(&deferred->link);
     deferred->run = run;
 }
+/* How long its turns took, waiting not included, in a row of latency.h; any thread may read it. */
+const uint64_t *worker_turns(const struct worker *worker);
 struct event_base *worker_base(struct worker *worker); /* for loop/ itself and for libraries with a libevent adapter */
 
 /* Per-worker pointers of upper layers, set once in `up` (each layer has its index in the enum). */

@@ -7,6 +7,7 @@
 #define LOOP_WORKER_STATE_H
 
 #include "base/clock.h"
+#include "base/latency.h"
 #include "loop/wheel.h"
 #include "loop/worker.h"
 
@@ -44,6 +45,7 @@ struct worker {
     void (*down)(struct worker *, void *);
     void *arg;
     void *slots[WORKER_SLOTS];
+    uint64_t turns[LATENCY_CELLS];
 };
 
 static inline void worker_tick(struct worker *worker)

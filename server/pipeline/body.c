@@ -2,6 +2,7 @@
 #include "pipeline/body.h"
 
 #include "pipeline/crumb.h"
+#include "pipeline/metrics.h"
 #include "pipeline/request.h"
 #include "pipeline/session.h"
 
@@ -82,7 +83,9 @@ static bool flow_call(struct weir_flow *flow, uint32_t how)
     flow->r->calling = flow->step;
     running = flow;
     crumb_enter(pw, flow->step->mod, stage_of(flow->step->hook->stage), flow->r);
+    uint64_t since = cost_begin(pw, flow->step, flow->r->is_timed);
     weir_verdict verdict = flow->step->hook->bytes(flow, (weir_chain *)&flow->in, (weir_chain *)flow->out, how);
+    cost_end(pw, flow->step, since);
     crumb_leave(pw);
     flow->r->calling = outer;
     running = outer_flow;

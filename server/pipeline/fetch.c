@@ -303,6 +303,7 @@ static struct fetch *create(struct weir_req *owner, const struct weir_fetch *wha
     fetch->limit = what->limit ? what->limit : LIMIT_DEFAULT;
     child->plan = &fetch->plan;
     child->stream = fetch;
+    child->tally = NULL; /* no client's request: no site counts it */
     child->stage = STAGE_NONE;
     chain_init(&fetch->content);
     list_init(&fetch->link);

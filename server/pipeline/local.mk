@@ -12,6 +12,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/crumb.c server/pipeline/crumb.h \
 	server/pipeline/dict.c server/pipeline/dict.h \
 	server/pipeline/error_page.c \
+	server/pipeline/exposition.c server/pipeline/exposition.h \
 	server/pipeline/fetch.c server/pipeline/fetch.h \
 	server/pipeline/http1.c server/pipeline/http1.h \
 	server/pipeline/http1_state.c \
@@ -19,6 +20,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/identify.c \
 	server/pipeline/intake.c server/pipeline/intake.h \
 	server/pipeline/metrics.c server/pipeline/metrics.h \
+	server/pipeline/metrics_house.h server/pipeline/metrics_text.c \
 	server/pipeline/module.c server/pipeline/module.h \
 	server/pipeline/module_check.c server/pipeline/module_check.h \
 	server/pipeline/notes.c server/pipeline/notes.h \
@@ -38,5 +40,6 @@ server_libweir_a_SOURCES += \
 	server/pipeline/snapshot.c server/pipeline/snapshot.h \
 	server/pipeline/stage.c server/pipeline/stage.h \
 	server/pipeline/suspension.c server/pipeline/suspension.h \
+	server/pipeline/tally.c server/pipeline/tally.h \
 	server/pipeline/timer.c server/pipeline/timer.h \
 	server/pipeline/variables.c server/pipeline/variables.h

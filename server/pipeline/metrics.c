@@ -3,10 +3,7 @@
 
 #include "base/mem.h"
 #include "pipeline/crumb.h"
-#include "pipeline/overload.h"
-#include "pipeline/snapshot.h"
-
-#include <inttypes.h>
+#include "pipeline/metrics_house.h"
 #include <pthread.h>
 
 /* Workers that are up, and what those that went away have counted. The lock is for the comers, goers and readers. */
@@ -15,31 +12,38 @@ static struct {
     struct pipeline_worker *workers[CRUMBS_MOST];
     unsigned count;
     struct figures gone;
+    struct cost costs_gone[COSTS_MOST];
 } house = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Of threads that are no worker, and of workers that are gone. */
 static _Atomic int64_t elsewhere[METRICS_MOST];
 
+static void free_arrays(struct pipeline_worker *pw)
+{
+    mem_free(pw->metrics);
+    mem_free(pw->costs);
+    pw->metrics = NULL;
+    pw->costs = NULL;
+}
+
 bool metrics_worker_up(struct pipeline_worker *pw)
 {
     pw->metrics = mem_array(METRICS_MOST, sizeof(*pw->metrics));
-    if (!pw->metrics)
+    pw->costs = mem_array(COSTS_MOST, sizeof(*pw->costs));
+    pw->untimed = COST_SAMPLE;
+    pw->random = (uint64_t)pw->index << 32 | 1;
+    if (!pw->metrics || !pw->costs) {
+        free_arrays(pw);
         return false;
+    }
     pthread_mutex_lock(&house.lock);
     bool fits = house.count < CRUMBS_MOST;
     if (fits)
         house.workers[house.count++] = pw;
     pthread_mutex_unlock(&house.lock);
-    if (!fits) {
-        mem_free(pw->metrics);
-        pw->metrics = NULL;
-    }
+    if (!fits)
+        free_arrays(pw);
     return fits;
-}
-
-static uint64_t read_figure(const uint64_t *figure)
-{
-    return __atomic_load_n(figure, __ATOMIC_RELAXED);
 }
 
 void metrics_worker_down(struct pipeline_worker *pw)
@@ -50,14 +54,17 @@ void metrics_worker_down(struct pipeline_worker *pw)
     for (unsigned i = 0; i < house.count; i++)
         if (house.workers[i] == pw)
             house.workers[i--] = house.workers[--house.count];
-    house.gone.requests += read_figure(&pw->requests_total);
-    house.gone.accepted += read_figure(&pw->accepted_total);
+    house.gone.requests += cell_read(&pw->requests_total);
+    house.gone.accepted += cell_read(&pw->accepted_total);
     for (unsigned i = 0; i < METRICS_MOST; i++)
         atomic_fetch_add_explicit(&elsewhere[i], atomic_load_explicit(&pw->metrics[i], memory_order_relaxed),
                                   memory_order_relaxed);
+    for (unsigned i = 0; i < COSTS_MOST; i++) {
+        house.costs_gone[i].calls += cell_read(&pw->costs[i].calls);
+        house.costs_gone[i].ns += cell_read(&pw->costs[i].ns);
+    }
     pthread_mutex_unlock(&house.lock);
-    mem_free(pw->metrics);
-    pw->metrics = NULL;
+    free_arrays(pw);
 }
 
 void metric_add(const weir_mod *mod, uint32_t metric, int64_t by)
@@ -97,67 +104,101 @@ struct figures figures_sum(void)
     pthread_mutex_lock(&house.lock);
     struct figures sum = house.gone;
     for (unsigned i = 0; i < house.count; i++) {
-        sum.requests += read_figure(&house.workers[i]->requests_total);
-        sum.accepted += read_figure(&house.workers[i]->accepted_total);
-        sum.connections += read_figure(&house.workers[i]->connection_count);
+        sum.requests += cell_read(&house.workers[i]->requests_total);
+        sum.accepted += cell_read(&house.workers[i]->accepted_total);
+        sum.connections += cell_read(&house.workers[i]->connection_count);
     }
     pthread_mutex_unlock(&house.lock);
     return sum;
 }
 
-/* -- text ---------------------------------------------------------------------------------------------------------- */
+/* -- what hooks cost ----------------------------------------------------------------------------------------------- */
 
-static void print_head(FILE *out, const char *name, const char *doc, const char *kind)
+/* The distance to the next one: COST_SAMPLE on average, anything from half to half as much again (xorshift64, Marsaglia
+ * 2003). */
+bool cost_next(struct pipeline_worker *pw)
 {
-    fprintf(out, "# HELP %s ", name);
-    for (const char *p = doc ? doc : ""; *p; p++) {
-        if (*p == '\\' || *p == '\n')
-            fputc('\\', out);
-        fputc(*p == '\n' ? 'n' : *p, out);
+    pw->random ^= pw->random << 13;
+    pw->random ^= pw->random >> 7;
+    pw->random ^= pw->random << 17;
+    pw->untimed = COST_SAMPLE / 2 + (uint32_t)(pw->random % (COST_SAMPLE + 1));
+    return true;
+}
+
+static void add_cost(struct cost *sum, const struct cost *cost)
+{
+    sum->calls += cell_read(&cost->calls);
+    sum->ns += cell_read(&cost->ns);
+}
+
+struct cost cost_sum(const weir_mod *mod, enum stage stage)
+{
+    struct cost sum = { 0 };
+
+    pthread_mutex_lock(&house.lock);
+    for (uint32_t i = 0; mod->cost_base && i < mod->desc.hooks.count; i++) {
+        uint32_t at = module_cost_index(mod, i);
+        if (stage != STAGE_NONE && stage_of(module_hook(mod, i)->stage) != stage)
+            continue;
+        add_cost(&sum, &house.costs_gone[at]);
+        for (unsigned k = 0; k < house.count; k++)
+            add_cost(&sum, &house.workers[k]->costs[at]);
     }
-    fprintf(out, "\n# TYPE %s %s\n", name, kind);
+    pthread_mutex_unlock(&house.lock);
+    return sum;
 }
 
-static void print_one(FILE *out, const char *name, const char *doc, const char *kind, uint64_t value)
+void metrics_each_worker(void (*look)(const struct pipeline_worker *pw, void *arg), void *arg)
 {
-    print_head(out, name, doc, kind);
-    fprintf(out, "%s %" PRIu64 "\n", name, value);
+    pthread_mutex_lock(&house.lock);
+    for (unsigned i = 0; i < house.count; i++)
+        look(house.workers[i], arg);
+    pthread_mutex_unlock(&house.lock);
 }
 
-static void print_module(FILE *out, const weir_mod *mod)
+/* -- sites --------------------------------------------------------------------------------------------------------- */
+
+void site_count(const struct weir_req *r)
 {
-    for (uint32_t i = 0; i < mod->desc.metrics.count; i++) {
-        const struct weir_metric *metric = (const struct weir_metric *)(const void *)(
-            (const char *)mod->desc.metrics.base + (size_t)i * mod->desc.metrics.stride);
-        char name[128];
-        snprintf(name, sizeof(name), "weir_%s_%s", mod->desc.name, metric->name);
-        for (char *p = name; *p; p++)
-            if (*p == '-')
-                *p = '_';
-        print_head(out, name, metric->doc, metric->kind == WEIR_GAUGE ? "gauge" : "counter");
-        fprintf(out, "%s %" PRId64 "\n", name, metric_sum(mod, i));
-    }
+    uint64_t *row = tally_here(r->tally), now = clock_us();
+
+    if (!row)
+        return;
+    cell_add(&row[SITE_ENDED + (r->is_reset && !r->head_sent ? 0 : r->status / 100 % 6)], 1);
+    cell_add(&row[SITE_BYTES_IN], r->bytes_received);
+    cell_add(&row[SITE_BYTES_OUT], r->bytes_sent);
+    latency_add(&row[SITE_DURATION], now > r->started_us ? now - r->started_us : 0);
 }
 
-void metrics_print(FILE *out)
+uint64_t site_requests(const struct tally *tally)
 {
-    struct figures sum = figures_sum();
-    print_one(out, "weir_requests_total", "Requests that were answered or broken off.", "counter", sum.requests);
-    print_one(out, "weir_accepted_total", "Client connections accepted.", "counter", sum.accepted);
-    print_one(out, "weir_connections", "Client connections open.", "gauge", sum.connections);
-    struct overload_figures overload = overload_figures(NULL);
-    print_one(out, "weir_memory_bytes", "Memory that buffers, requests and connections hold.", "gauge",
-              overload.memory);
-    print_one(out, "weir_connections_refused_total", "Connections over per_client, closed unread.", "counter",
-              overload.refused);
-    print_one(out, "weir_idle_closed_total", "Idle connections closed for new ones, or for memory.", "counter",
-              overload.idle_closed);
-    print_one(out, "weir_requests_shed_total", "Requests answered 503 over max_memory.", "counter", overload.shed);
-    print_one(out, "weir_accept_pauses_total", "Times accepting waited for max_connections or max_memory.", "counter",
-              overload.pauses);
-    print_one(out, "weir_accept_failures_total", "Times accepting waited for descriptors.", "counter", overload.stalls);
-    print_one(out, "weir_snapshots", "Configurations in memory: one, and those that old requests still need.", "gauge",
-              snapshots_alive());
-    for (uint32_t i = 0; i < modules.count; i++)
-        print_module(out, modules.all[i]);
+    uint64_t sums[SITE_COUNTERS] = { 0 }, count = 0;
+
+    tally_sum(tally, sums);
+    for (unsigned i = 0; i < 6; i++)
+        count += sums[SITE_ENDED + i];
+    return count;
+}
+
+/* -- changes of the configuration ---------------------------------------------------------------------------------- */
+
+static struct changes changes;
+
+void metrics_note_reload(bool ok)
+{
+    cell_add(ok ? &changes.reloads : &changes.refused, 1);
+    __atomic_store_n(&changes.failed_last, !ok, __ATOMIC_RELAXED);
+    __atomic_store_n(&changes.last_ms, clock_wall_ms(), __ATOMIC_RELAXED);
+}
+
+void metrics_note_start(uint64_t wall_ms)
+{
+    __atomic_store_n(&changes.started_ms, wall_ms, __ATOMIC_RELAXED);
+    __atomic_store_n(&changes.last_ms, wall_ms, __ATOMIC_RELAXED);
+}
+
+struct changes metrics_changes(void)
+{
+    return (struct changes){ cell_read(&changes.reloads), cell_read(&changes.refused), cell_read(&changes.started_ms),
+                             cell_read(&changes.last_ms), cell_read(&changes.failed_last) };
 }

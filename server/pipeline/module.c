@@ -94,6 +94,11 @@ static int load(weir_mod *mod)
     return rc;
 }
 
+uint32_t module_cost_index(const weir_mod *mod, uint32_t hook)
+{
+    return mod->cost_base ? mod->cost_base + hook : 0;
+}
+
 /* load() may already use its metrics and dictionaries, so the module is in the register when it runs. */
 static const char *enlist(weir_mod *mod)
 {
@@ -103,6 +108,10 @@ static const char *enlist(weir_mod *mod)
     mod->thread_offset = take_room(&modules.thread_size, mod->desc.thread_size);
     mod->metric_base = modules.metric_count;
     modules.metric_count += mod->desc.metrics.count;
+    if (mod->desc.hooks.count < COSTS_MOST - modules.cost_count) {
+        mod->cost_base = modules.cost_count + 1;
+        modules.cost_count += mod->desc.hooks.count;
+    }
     modules.all[modules.count++] = mod;
     crumb_name(mod->index, mod->name, mod->build);
     *mod->desc.api = &module_api;

@@ -24,6 +24,7 @@ struct weir_mod {
     uint32_t conn_ctx_offset;  /* in a connection's */
     uint32_t thread_offset;    /* in a worker's */
     uint32_t metric_base;      /* index of its first metric among all */
+    uint32_t cost_base;        /* of its first hook's cost among all; 0: there was no room */
     char error[256];           /* what weir_mod_error() said last */
     str build; /* which one of its builds it is, in the same memory as path; empty: built in */
     const struct quarantine *quarantine; /* NULL: it runs */
@@ -34,6 +35,7 @@ struct modules {
     uint32_t count;
     weir_mod *all[MODULES_MOST];
     uint32_t ctx_size, conn_ctx_size, thread_size, metric_count; /* sums, aligned to 16 */
+    uint32_t cost_count;
 };
 extern struct modules modules; /* the process's register */
 
@@ -45,6 +47,9 @@ const char *module_register(const struct weir_module *descriptor, str path, weir
 const char *module_register_build(const struct weir_module *descriptor, str path, str build, weir_mod **out);
 weir_mod *module_find(str name);
 const struct weir_hook *module_hook(const weir_mod *mod, uint32_t i);
+/* Where calls of a hook are counted; 0 is the place of all that have none of their own. */
+enum { COSTS_MOST = 1024 };
+uint32_t module_cost_index(const weir_mod *mod, uint32_t hook);
 extern const struct weir_api module_api; /* the table every module is handed (api.c) */
 
 #endif

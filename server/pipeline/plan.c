@@ -62,7 +62,7 @@ static bool next_step(const struct order *order, enum stage stage, const struct 
 
     *at += *at == 0;
     if (front) {
-        *step = (struct step){ quarantine_refusal(stage), NULL, front };
+        *step = (struct step){ quarantine_refusal(stage), NULL, front, 0 };
         return true;
     }
     while (*at <= order->count[stage]) {
@@ -71,7 +71,8 @@ static bool next_step(const struct order *order, enum stage stage, const struct 
         const struct weir_hook *refusal = is_refused(scope, hook) ? quarantine_refusal(stage) : NULL;
         if (!is_active(scope, hook) || (mod->quarantine && !refusal))
             continue;
-        *step = (struct step){ refusal ? refusal : hook->hook, conf_of(scope, mod), mod };
+        *step = (struct step){ refusal ? refusal : hook->hook, conf_of(scope, mod), mod,
+                               module_cost_index(mod, hook->index) };
         return true;
     }
     return false;

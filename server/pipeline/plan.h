@@ -15,6 +15,7 @@ struct step {
     const struct weir_hook *hook;
     const void *conf;
     weir_mod *mod;
+    uint32_t cost; /* where its calls and time are counted (metrics.h) */
 };
 struct steps {
     const struct step *at;

@@ -69,6 +69,8 @@ struct weir_req *request_create(struct weir_conn *conn, const struct codec_calls
     r->stream = stream;
     r->snapshot = snapshot;
     r->plan = snapshot->top_plan;
+    r->tally = snapshot->no_site;
+    r->is_timed = cost_is_timed(pw);
     r->number = ((uint64_t)pw->index << 48) | ++pw->next_request;
     r->started_us = clock_us();
     r->scheme = conn->is_tls ? S("https") : S("http");
@@ -250,7 +252,9 @@ static void request_log(struct weir_req *r)
         const struct step *step = &steps->at[i];
         r->calling = step;
         crumb_enter(pw, step->mod, STAGE_LOG, r);
+        uint64_t since = cost_begin(pw, step, r->is_timed);
         step->hook->req(r, step->conf, request_ctx(r, step->mod));
+        cost_end(pw, step, since);
         crumb_leave(pw);
     }
     r->calling = NULL;
@@ -265,6 +269,8 @@ void request_finish(struct weir_req *r)
     fetches_cancel(r);
     request_abandon_origin(r);
     r->codec->done(r); /* sets the final figures */
+    if (!r->is_dry)
+        site_count(r);
     request_log(r);
     worker_defer(&r->ended);
 }

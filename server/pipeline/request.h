@@ -112,6 +112,7 @@ struct weir_req {
     bool up_head_open;   /* up_fields may be changed */
     bool is_reset;       /* WEIR_CLOSE: no answer */
     bool is_shed;        /* too much is under way: 503, and the connection ends */
+    bool is_timed;       /* what its hooks take is measured (metrics.h) */
     bool is_dry;         /* weir explain: nothing is counted, waited for or started */
     bool ending;
     const struct step *calling; /* whose callback is running */
@@ -134,6 +135,7 @@ struct weir_req {
     str error_module, error_text;
 
     /* figures */
+    struct tally *tally; /* its site's */
     uint64_t bytes_received, bytes_sent; /* by the codec: heads and framing included */
     uint64_t body_sent;
     str upstream_addr;

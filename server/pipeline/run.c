@@ -2,6 +2,7 @@
 /* The pipeline's walk: stage by stage, hook by hook, and what each verdict leads to. */
 #include "base/log.h"
 #include "pipeline/crumb.h"
+#include "pipeline/metrics.h"
 #include "pipeline/run.h"
 #include "pipeline/session.h"
 #include "pipeline/suspension.h"
@@ -25,7 +26,9 @@ static weir_verdict step_call(struct weir_req *r, const struct step *step)
 
     r->calling = step;
     crumb_enter(pw, step->mod, r->stage, r);
+    uint64_t since = cost_begin(pw, step, r->is_timed);
     weir_verdict verdict = step->hook->req(r, step->conf, request_ctx(r, step->mod));
+    cost_end(pw, step, since);
     crumb_leave(pw);
     r->calling = NULL;
     return verdict;

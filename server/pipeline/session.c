@@ -242,8 +242,10 @@ static void setup_run(struct weir_conn *c)
             void *ctx = conn_ctx(c, step->mod);
             weir_verdict verdict = WEIR_FAIL; /* without the context it was promised */
             crumb_enter(pw, step->mod, c->stage, NULL);
+            uint64_t since = cost_begin(pw, step, c->is_timed);
             if (ctx || step->mod->desc.conn_ctx_size == 0)
                 verdict = step->hook->conn(c, step->conf, ctx);
+            cost_end(pw, step, since);
             crumb_leave(pw);
             if (c->reaped || !setup_verdict(c, step, verdict))
                 return;
@@ -311,6 +313,7 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
     c->setup = snapshot_take();
     c->awaits_proxy_header = awaits_proxy_header;
     deadline_set(&c->deadline, awaits_proxy_header ? c->setup->top_plan->core->timeout_header : HANDSHAKE_MS);
+    c->is_timed = cost_is_timed(pw);
     c->stage = STAGE_ACCEPT;
     setup_run(c);
 }

@@ -29,7 +29,7 @@ struct weir_conn {
     uint16_t peer_port, local_port;
     struct proxy_ends *announced; /* by the peer's PROXY header; NULL: there was none */
     bool is_tls, is_unix, closing, reaped, knows_local;
-    bool awaits_proxy_header;
+    bool awaits_proxy_header, is_timed;
     uint8_t *ctx;              /* modules' connection contexts; NULL: none wants any */
     uint32_t ctx_size;
     enum stage stage;
@@ -53,6 +53,9 @@ struct pipeline_worker {
     bool draining;
     void *thread_slots[MODULES_MOST]; /* modules' per-thread memory, by index; NULL: none wanted */
     _Atomic int64_t *metrics;       /* modules' metrics, this worker's share */
+    struct cost *costs;             /* what their hooks cost, likewise (metrics.h) */
+    uint32_t untimed;               /* how many requests and connections until one's hooks are timed */
+    uint64_t random;                /* for the next such distance */
     struct crumb *crumb;            /* where the watchdog and the supervisor look */
     uint64_t next_request;
     struct arena *spare_arenas[32]; /* recycled request memory */

@@ -32,6 +32,8 @@ struct snapshot {
     uint32_t core_index;
     uint32_t health_index; /* the module whose answers are shed last */
 
+    struct tally *no_site; /* counts requests until they have a site; NULL: nobody does */
+
     /* The app's part: sites and routes. */
     void *house;
     /* Fills r->plan, r->site, r->route (and r->status when the request is refused: then false). */

@@ -2,6 +2,7 @@
 #include "upstream/exchange.h"
 #include "upstream/announce.h"
 #include "upstream/hop.h"
+#include "upstream/server_figures.h"
 #include "upstream/version.h"
 
 #include "base/clock.h"
@@ -45,8 +46,10 @@ void exchange_count_out(struct exchange *x, uint32_t outcome)
 /* 503 is our own want of memory, or a hook's refusal. */
 static void note_failure(struct exchange *x, int status, const char *why)
 {
-    if (x->server >= 0 && x->counted && status != 503)
-        server_state_failed(server_of(x)->state, &server_of(x)->rules, why);
+    if (x->server < 0 || !x->counted || status == 503)
+        return;
+    server_count_failure(x, status);
+    server_state_failed(server_of(x)->state, &server_of(x)->rules, why);
 }
 
 void exchange_let_go(struct exchange *x)
@@ -91,6 +94,8 @@ bool exchange_try_elsewhere(struct exchange *x, unsigned class, int status, cons
 {
     if (!exchange_may_retry(x, class))
         return false;
+    if (class & (RETRY_CONNECT | RETRY_TIMEOUT)) /* statuses are counted as such */
+        server_count_failure(x, status);
     server_state_failed(server_of(x)->state, &server_of(x)->rules, why);
     leave_server(x, status, why, class == RETRY_TIMEOUT ? WEIR_OUTCOME_TIMEOUT : WEIR_OUTCOME_BROKEN);
     exchange_choose(x);
@@ -102,7 +107,7 @@ static void give_up_server(struct exchange *x, int status, const char *why)
 {
     bool may = !x->upstream->retry.is_set || exchange_may_retry(x, status == 504 ? RETRY_TIMEOUT : RETRY_CONNECT);
 
-    note_failure(x, 502, why);
+    note_failure(x, status == 504 ? 504 : 502, why);
     if (!may) {
         end_badly(x, status, why);
         return;
@@ -137,6 +142,17 @@ void exchange_conn_broken(struct exchange *x, const char *why)
 
 /* -- a connection -------------------------------------------------------------------------------------------------- */
 
+static void note_connection(const struct exchange *x)
+{
+    uint64_t *row = tally_here(server_of(x)->state->tally), now = clock_us();
+
+    if (!row)
+        return;
+    cell_add(&row[x->reused ? SERVER_REUSED : SERVER_CONNECTED], 1);
+    if (!x->reused)
+        latency_add(&row[SERVER_CONNECT_TIME], now > x->connect_us ? now - x->connect_us : 0);
+}
+
 static void begin(struct exchange *x, struct upstream_conn *uc, bool reused)
 {
     x->uc = uc;
@@ -144,6 +160,7 @@ static void begin(struct exchange *x, struct upstream_conn *uc, bool reused)
     uc->uses++;
     x->phase = EXCHANGE_HEAD;
     x->reused = reused;
+    note_connection(x);
     x->got_bytes = x->wrote_bytes = x->write_failed = x->body_done = false;
     deadline_set(&uc->deadline, x->r->plan->core->timeout_response);
     if (!exchange_put_head(x)) {
@@ -218,6 +235,7 @@ static void resolve(struct exchange *x)
 {
     struct pool *pool = pool_of(x);
 
+    x->phase = EXCHANGE_RESOLVING;
     if (clock_ms() >= pool->addresses_until)
         ask(x, pool);
     if (pool->addresses.count) { /* older ones serve until newer ones come */
@@ -228,7 +246,6 @@ static void resolve(struct exchange *x)
         give_up_server(x, 503, pool->addresses.why ? pool->addresses.why : "name does not resolve");
         return;
     }
-    x->phase = EXCHANGE_RESOLVING;
     list_push(&pool->waiting, &x->waiting);
     deadline_set(&x->deadline, x->r->plan->core->timeout_connect);
 }
@@ -258,6 +275,7 @@ static void on_wait_due(struct deadline *deadline)
 
 static void connect_fresh(struct exchange *x)
 {
+    x->connect_us = clock_us();
     if (server_of(x)->host.n)
         resolve(x);
     else
@@ -281,6 +299,8 @@ void exchange_go(struct exchange *x)
     if (server_of(x)->host.n && clock_ms() >= pool->addresses_until)
         ask(x, pool);
     struct upstream_conn *uc = take_idle(x, pool);
+    if (x->attempts > 1)
+        tally_add(server_of(x)->state->tally, SERVER_RETRIES, 1);
     x->addresses_tried = 0;
     x->attempt_us = clock_us();
     x->head_us = 0;

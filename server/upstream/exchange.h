@@ -30,9 +30,11 @@ struct exchange {
     unsigned attempts, interim; /* servers tried; interim responses seen */
     uint8_t tried[UPSTREAM_SERVERS_MOST / 8];
     uint64_t started_us;
+    uint64_t connect_us;          /* when a new connection was wanted */
     uint64_t attempt_us, head_us; /* at this server; its response head, 0: none yet */
     uint64_t body_taken;        /* content bytes of the request taken from the pipeline: they cannot be had again */
     bool chunked, body_done, reused, got_bytes, wrote_bytes, write_failed, counted;
+    bool is_malformed;          /* what the server sent is no HTTP */
     int32_t sticks_to; /* the server that the client's cookie names; -1: none that holds */
     unsigned addresses_tried; /* of the server's name */
     bool renews_cookie;

@@ -2,6 +2,7 @@
 /* Which server gets the request: those that may be asked, the balancer's choice among them, waiting for room, and
  * whether a failure may be tried elsewhere. */
 #include "upstream/exchange.h"
+#include "upstream/server_figures.h"
 #include "upstream/version.h"
 
 #include "base/clock.h"
@@ -155,12 +156,13 @@ static uint64_t seconds_until_one_returns(const struct weir_upstream *u)
     return least == UINT64_MAX ? RETRY_AFTER_S : least / 1000 + 1;
 }
 
-static void refuse(struct exchange *x, const char *why)
+static void refuse(struct exchange *x, unsigned figure, const char *why)
 {
     struct weir_req *r = x->r;
     char digits[24];
     struct out out = { .p = digits, .room = sizeof(digits) };
 
+    tally_add(x->upstream->tally, figure, 1);
     x->phase = EXCHANGE_OVER;
     r->upstream_us = clock_us() - x->started_us;
     if (x->attempts) {
@@ -181,12 +183,13 @@ static void enter_queue(struct exchange *x)
     struct upstream_local *local = x->local;
 
     if (local->queued >= QUEUE_MOST) {
-        refuse(x, "all servers are full, and so is the queue");
+        refuse(x, UPSTREAM_REFUSED_FULL, "all servers are full, and so is the queue");
         return;
     }
     x->phase = EXCHANGE_QUEUED;
     list_push(&local->queue, &x->waiting);
     local->queued++;
+    tally_add(x->upstream->tally, UPSTREAM_QUEUED, 1);
     deadline_set(&x->deadline, x->r->plan->core->timeout_connect);
     if (!deadline_is_set(&local->look))
         deadline_set(&local->look, LOOK_MS);
@@ -196,6 +199,7 @@ void exchange_leave_queue(struct exchange *x)
 {
     list_remove(&x->waiting);
     x->local->queued--;
+    tally_add(x->upstream->tally, UPSTREAM_QUEUED, -1);
     deadline_cancel(&x->deadline);
     x->phase = EXCHANGE_IDLE;
 }
@@ -203,7 +207,7 @@ void exchange_leave_queue(struct exchange *x)
 void exchange_queue_due(struct exchange *x)
 {
     exchange_leave_queue(x);
-    refuse(x, "all servers are full");
+    refuse(x, UPSTREAM_REFUSED_FULL, "all servers are full");
 }
 
 /* Who came first is served first. One who would still have to wait is put back where it was. */
@@ -221,7 +225,7 @@ static void serve_queue(struct upstream_local *local)
             return;
         } else {
             exchange_leave_queue(x);
-            refuse(x, "no server is in service");
+            refuse(x, UPSTREAM_REFUSED_NONE, "no server is in service");
         }
     }
 }
@@ -300,7 +304,7 @@ void exchange_choose(struct exchange *x)
     else if (!x->attempts && pick_early(x))
         exchange_go(x);
     else
-        refuse(x, "no server is in service");
+        refuse(x, UPSTREAM_REFUSED_NONE, "no server is in service");
 }
 
 bool exchange_may_retry(struct exchange *x, unsigned class)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "upstream/exchange.h"
 #include "upstream/hop.h"
+#include "upstream/server_figures.h"
 
 enum { INTERIM_MOST = 16, RESPONSE_HEAD_MOST = 64 * 1024, RESPONSE_FIELDS_MOST = 500, ROOM_LEAST = 1024 };
 
@@ -77,6 +78,7 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
     if (head->status == 101) {
         const char *why = why_no_switch(x, head);
         if (why) {
+            x->is_malformed = true;
             exchange_fail(x, 502, why);
             return;
         }
@@ -89,6 +91,7 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
         return;
     }
     x->head_us = clock_us();
+    server_count_answer(x, head->status);
     const struct server *server = &x->upstream->servers[x->server];
     const char *why = why_failure(x, head->status);
     if (why && exchange_try_elsewhere(x, retry_class_of(head->status), head->status, why))
@@ -141,6 +144,7 @@ static bool take_head(struct exchange *x)
         rc = h1_parse_response((str){ text.p, head_bytes }, &limits, r->is_head, r->arena, &fields, &head, &error);
     }
     if (rc == H1_BAD) { /* h1_scan has a client in mind */
+        x->is_malformed = true;
         exchange_fail(x, 502, error.status == 431 ? "response head of more than 64 KB" : error.why);
         return false;
     }
@@ -149,6 +153,7 @@ static bool take_head(struct exchange *x)
         return x->uc == uc;
     }
     if (++x->interim > INTERIM_MOST) {
+        x->is_malformed = true;
         exchange_fail(x, 502, "too many interim responses");
         return false;
     }
@@ -171,6 +176,7 @@ static bool take_body(struct exchange *x)
     enum h1_event event = intake_decode(&uc->in, &uc->decoder, &content, &error);
     if (event == H1_BODY_BAD) {
         chain_clear(&content);
+        x->is_malformed = true;
         exchange_fail(x, 502, error.why);
         return false;
     }

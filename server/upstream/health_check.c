@@ -8,6 +8,7 @@
 #include "loop/resolver.h"
 #include "net/conn.h"
 #include "upstream/announce.h"
+#include "upstream/server_figures.h"
 #include "upstream/upstream.h"
 
 #include <stdio.h>
@@ -126,6 +127,7 @@ static void finish(struct check *c, bool good, const char *why)
     bool out = atomic_load(&state->out_until) != 0;
 
     close_conn(c);
+    tally_add(c->server->state->tally, good ? SERVER_CHECKS_GOOD : SERVER_CHECKS_BAD, 1);
     c->good = good ? c->good + 1 : 0;
     c->bad = good ? 0 : c->bad + 1;
     c->good_while_out = good && out ? c->good_while_out + 1 : 0;

@@ -21,5 +21,7 @@ server_libweir_a_SOURCES += \
 	server/upstream/server_state.c server/upstream/server_state.h \
 	server/upstream/sticky.c server/upstream/sticky.h \
 	server/upstream/upstream.c server/upstream/upstream.h \
+	server/upstream/server_figures.c server/upstream/server_figures.h \
 	server/upstream/upstream_directives.c \
+	server/upstream/upstream_metrics.c server/upstream/upstream_metrics.h \
 	server/upstream/version.c server/upstream/version.h

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "upstream/server_figures.h"
 
 enum { POOL_BUCKETS = 256 };
 
@@ -44,6 +45,7 @@ static struct pool *pool_get(str key)
     memcpy(copy, key.p, key.n);
     copy[key.n] = 0;
     pool->key = copy;
+    pool->tally = pool_tally(key);
     list_init(&pool->idle);
     list_init(&pool->waiting);
     pool->next = *bucket;
@@ -55,8 +57,15 @@ static void pool_free(struct pool *pool)
 {
     if (pool->asking)
         resolver_cancel(&pool->query);
+    tally_release(pool->tally);
     mem_free(pool->key);
     mem_free(pool);
+}
+
+static void idle_change(struct pool *pool, int by)
+{
+    pool->idle_count += (uint32_t)by;
+    tally_add(pool->tally, POOL_IDLE, by);
 }
 
 /* Gone when nobody uses it and no connection is open. */
@@ -180,7 +189,7 @@ void pool_close(struct upstream_conn *uc)
     uc->exchange = NULL;
     if (!list_is_empty(&uc->link)) {
         list_remove(&uc->link);
-        uc->pool->idle_count--;
+        idle_change(uc->pool, -1);
     }
     deadline_cancel(&uc->deadline);
     if (uc->conn.transport && uc->conn.state == CONN_OPEN && !uc->conn.is_broken)
@@ -264,7 +273,7 @@ struct upstream_conn *pool_take_idle(struct pool *pool, const struct proxy_ends 
         if (announced && !proxy_ends_equal(announced, &uc->announced))
             continue;
         list_remove(&uc->link);
-        pool->idle_count--;
+        idle_change(pool, -1);
         return uc;
     }
     return NULL;
@@ -291,7 +300,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
     uc->scan = (struct h1_scan){ 0 };
     deadline_set(&uc->deadline, keepalive_ms);
     list_push_front(&pool->idle, &uc->link);
-    pool->idle_count++;
+    idle_change(pool, 1);
 }
 
 /* -- a worker's view of an upstream -------------------------------------------------------------------------------- */

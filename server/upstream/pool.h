@@ -23,6 +23,7 @@ struct pool {
     uint32_t open;     /* connections, idle and leased */
     struct list idle;  /* of upstream_conn, the last used first */
     uint32_t idle_count;
+    struct tally *tally;       /* server_figures.h; NULL without memory */
     struct resolved addresses; /* of the name; count 0: none yet */
     uint64_t addresses_until;  /* ms: older ones are used, and asked for again */
     unsigned next_address;

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "upstream/server_figures.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@ static struct server_state *state_new(str upstream, str server, str key)
     }
     memcpy(state->key, key.p, key.n);
     state->key[key.n] = 0;
+    state->tally = server_tally(key);
     snprintf(state->label, label_n, "%.*s %.*s", STR_ARG(upstream), STR_ARG(server));
     return state;
 }
@@ -74,6 +76,7 @@ void server_state_release(struct server_state *state)
     pthread_mutex_unlock(&lock);
     if (!last)
         return;
+    tally_release(state->tally);
     mem_free(state->key);
     mem_free(state->label);
     mem_free(state);

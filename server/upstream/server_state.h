@@ -39,6 +39,7 @@ struct server_state {
     _Atomic bool on_trial;         /* a trial is under way */
     _Atomic bool checked_down;     /* by active checks */
     _Atomic uint64_t requests, failures; /* since it is known */
+    struct tally *tally;           /* server_figures.h; NULL without memory */
     _Atomic(const char *) why;     /* of the last failure: kept text, never freed */
 };
 

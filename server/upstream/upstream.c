@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "pipeline/quarantine.h"
 #include "upstream/pool.h"
+#include "upstream/server_figures.h"
 #include "upstream/version.h"
 
 #include <weir/conf_api.h>
@@ -213,6 +214,7 @@ static struct weir_upstream *upstream_new(struct upstream_binding *b, str name, 
         return NULL;
     u->next = b->all;
     b->all = u;
+    u->tally = upstream_tally(u->name);
     return u;
 }
 
@@ -393,6 +395,7 @@ void upstreams_drop(struct weir_upstream *all)
             version_drop(u->now);
         if (u->tls_prepared)
             u->tls->release(u->tls_prepared);
+        tally_release(u->tally);
         for (uint32_t i = 0; i < u->server_count; i++)
             if (u->servers[i].state)
                 server_state_release(u->servers[i].state);

@@ -86,6 +86,7 @@ struct weir_upstream {
     struct upstream_version *version;      /* NULL: of this snapshot's files */
     struct upstream_local **local;         /* by worker index */
     unsigned worker_count;
+    struct tally *tally;                   /* server_figures.h; NULL without memory */
     struct weir_upstream *next;            /* all of a snapshot */
 };
 

@@ -3,6 +3,7 @@
 
 #include "app/control/control_answer.h"
 #include "app/control/control_upstreams.h"
+#include "app/house/metrics_page.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/h1.h"
@@ -176,6 +177,17 @@ static void act_modules(struct client *client)
     reply_json(client, 200, answer_modules, NULL);
 }
 
+static void act_metrics(struct client *client)
+{
+    struct server_status status;
+
+    server_get_status(&status);
+    if (!status.configuration || !metrics_page_make(&client->answer, status.configuration->snapshot))
+        refuse(client, 503, "no memory for the metrics");
+    else
+        reply(client, 200, EXPO_TYPE, "");
+}
+
 static void on_reloaded(struct server_reload *reload, bool ok, str text)
 {
     struct client *client = list_entry(reload, struct client, reload);
@@ -265,6 +277,7 @@ static const struct endpoint *find_endpoint(str path)
     static const struct endpoint endpoints[] = {
         {WEIR_S("/v1/status"),   WEIR_S("GET"),  act_status },
         { WEIR_S("/v1/modules"), WEIR_S("GET"),  act_modules},
+        { WEIR_S("/v1/metrics"), WEIR_S("GET"),  act_metrics},
         { WEIR_S("/v1/reload"),  WEIR_S("POST"), act_reload },
         { WEIR_S("/v1/upgrade"), WEIR_S("POST"), act_upgrade},
         { WEIR_S("/v1/unquarantine"), WEIR_S("POST"), act_unquarantine},

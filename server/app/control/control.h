@@ -3,6 +3,7 @@
  *
  *     GET  /v1/status        figures of the process and its configuration
  *     GET  /v1/modules       loaded modules
+ *     GET  /v1/metrics       all figures, for Prometheus
  *     POST /v1/reload        200 when the new configuration is live, 422 and the errors when it is refused
  *     POST /v1/upgrade       200 when a server of the binary on the disk has taken over, 422 and why it has not
  *     POST /v1/unquarantine?module=NAME   the same, for a server in which that module runs again

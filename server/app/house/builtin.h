@@ -16,6 +16,7 @@ extern const struct weir_module respond_module;     /* serve_respond.c */
 extern const struct weir_module redirect_module;    /* serve_redirect.c */
 extern const struct weir_module files_module;       /* serve_files.c */
 extern const struct weir_module health_module;      /* serve_health.c */
+extern const struct weir_module metrics_module;     /* serve_metrics.c */
 extern const struct weir_module maintenance_module; /* maintenance.c */
 
 #define BUILTIN_MODULE(Name, Summary)                                                                                  \

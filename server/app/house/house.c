@@ -2,6 +2,8 @@
 /* house.c: from blocks to scopes, and from scopes to plans: upstreams, sites, routes. */
 #include "app/house/loading.h"
 
+#include "pipeline/metrics.h"
+
 static bool no_memory(struct loading *l, struct place place)
 {
     diag_error(&l->c.diags, place, STR_NONE, "no memory");
@@ -257,6 +259,26 @@ static void check_site(struct loading *l, struct scope *scope, const struct rout
     }
 }
 
+/* What has this name counts together, also over reloads; sites of the same name on other addresses too. */
+static struct tally *tally_of(struct loading *l, str name)
+{
+    struct tally *known = strmap_find(&l->tallied, name);
+    str rest = S("(others)");
+
+    if (known)
+        return known;
+    if (l->house->tallies.count > TALLIED_SITES_MOST && !str_equal(name, rest))
+        return tally_of(l, rest);
+    str parts[] = { S("site "), name }, key = arena_concat(l->c.arena, parts, 2);
+    struct site_tally *slot = key.p ? vec_push(l->c.arena, &l->house->tallies, sizeof(*slot)) : NULL;
+    if (!slot)
+        return NULL;
+    *slot = (struct site_tally){ name, tally_get(key, SITE_COUNTERS) };
+    if (slot->tally && !strmap_put(l->c.arena, &l->tallied, name, slot->tally))
+        return NULL; /* the slot keeps it until the house goes */
+    return slot->tally;
+}
+
 static bool bind_site(struct loading *l, const struct statement *statement)
 {
     struct site *site = site_read(&l->house->sites, &l->binder, statement);
@@ -268,6 +290,7 @@ static bool bind_site(struct loading *l, const struct statement *statement)
         return false;
     if (site) {
         site->scope = scope;
+        site->tally = tally_of(l, site->name);
         scope->site_names = site->names;
         scope->user = site;
     }
@@ -285,6 +308,8 @@ static bool bind_site(struct loading *l, const struct statement *statement)
 bool house_bind_sites(struct loading *l)
 {
     struct snapshot *snapshot = l->snapshot;
+
+    snapshot->no_site = tally_of(l, S("-"));
     struct scope *top = bind_scope(l, NULL, WEIR_IN_TOP, l->c.tree->first, (struct place){ .file = l->options->path });
 
     if (!top)
@@ -306,4 +331,6 @@ void house_drop(struct house *house, const struct schema *schema)
     for (uint32_t i = house->scopes.count; i-- > 0;)
         scope_drop(schema, *vec_at(&house->scopes, struct scope *, i));
     upstreams_drop(house->upstreams.all);
+    for (uint32_t i = 0; i < house->tallies.count; i++)
+        tally_release(vec_at(&house->tallies, struct site_tally, i)->tally);
 }

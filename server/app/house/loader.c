@@ -26,9 +26,10 @@ enum { FOLDER_MOST = 256 }; /* modules of one folder that are looked at */
 /* -- built in ------------------------------------------------------------------------------------------------------ */
 
 static const struct weir_module *const builtin[] = {
-    &core_module,     &process_module, &site_module,  &maintenance_module, &respond_module,
-    &redirect_module, &health_module,  &files_module, &proxy_module,       &upstream_module,
-    &round_robin_module, &least_conn_module, &random_module, &hash_module, &ip_hash_module, &ewma_module,
+    &core_module,     &process_module,  &site_module,    &maintenance_module, &respond_module,
+    &redirect_module, &health_module,   &metrics_module, &files_module,       &proxy_module,
+    &upstream_module, &round_robin_module, &least_conn_module, &random_module, &hash_module,
+    &ip_hash_module,  &ewma_module,
 };
 
 void loader_register_builtin(void)

@@ -20,9 +20,17 @@ struct house { /* what the snapshot keeps */
     struct sites sites;
     struct upstream_binding upstreams;
     struct vec scopes;            /* of struct scope *, outer ones first */
+    struct vec tallies;           /* of struct site_tally: what is counted of sites, each once */
     struct vec blocks;            /* of struct upstream_block, as written */
     weir_mod *mods[MODULES_MOST]; /* of this configuration */
     uint32_t mod_count;
+};
+
+enum { TALLIED_SITES_MOST = 1000 }; /* with series of their own; all further ones share one */
+
+struct site_tally {
+    str name;
+    struct tally *tally;
 };
 
 struct upstream_block {
@@ -42,6 +50,7 @@ struct loading {
     struct snapshot *snapshot; /* c.snapshot when there is no error */
     struct house *house;
     struct scope *bare;                            /* defaults only: what upstream blocks inherit */
+    struct strmap tallied;                         /* struct tally by the site's name */
     struct vec files;                              /* of struct configuration_file */
     struct strmap files_known[2];                  /* the same by path: read, logs */
     uint32_t site_owner;                           /* index of site_module */

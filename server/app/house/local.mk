@@ -13,12 +13,14 @@ server_libweir_a_SOURCES += \
 	server/app/house/loader.c server/app/house/loader.h \
 	server/app/house/loading.h \
 	server/app/house/maintenance.c \
+	server/app/house/metrics_page.c server/app/house/metrics_page.h \
 	server/app/house/module_build.c server/app/house/module_build.h \
 	server/app/house/open_beneath.c server/app/house/open_beneath.h \
 	server/app/house/regex.c server/app/house/regex.h \
 	server/app/house/routes.c server/app/house/routes.h \
 	server/app/house/serve_files.c \
 	server/app/house/serve_health.c \
+	server/app/house/serve_metrics.c \
 	server/app/house/serve_redirect.c \
 	server/app/house/serve_respond.c \
 	server/app/house/settings.c server/app/house/settings.h \

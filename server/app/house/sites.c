@@ -188,6 +188,7 @@ static void take_site(struct weir_req *r, const struct site *site)
 {
     r->site = site->name;
     r->site_of = site;
+    r->tally = site->tally;
     r->plan = site->plan;
     r->route = STR_NONE;
     r->route_of = site; /* it has been chosen, even where no route is */
@@ -202,6 +203,7 @@ bool sites_choose(const struct sites *sites, struct weir_req *r)
     if (!site) {
         r->site = r->route = r->route_prefix = STR_NONE;
         r->site_of = r->route_of = NULL;
+        r->tally = r->snapshot->no_site;
         r->plan = r->snapshot->top_plan;
         r->status = 404;
         r->refuse_reason = "no site of this name";

@@ -22,6 +22,7 @@ struct site {
     struct routes *routes; /* NULL: none */
     const struct listen_set *listens;
     const struct statement *statement;
+    struct tally *tally; /* the house's; NULL without memory */
     struct site *next; /* as written */
 };
 

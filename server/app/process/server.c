@@ -238,6 +238,7 @@ static void answer(struct server_reload **list, bool ok, str text)
 
 static void answer_reloads(bool ok, str text)
 {
+    metrics_note_reload(ok);
     if (ok)
         sv.reload_count++;
     else
@@ -612,6 +613,7 @@ int server_main(int channel)
     hash_seed();
     raise_descriptor_limit();
     sv.started_ms = clock_wall_ms();
+    metrics_note_start(sv.started_ms);
     sv.main = worker_create(WORKERS_MOST);
     if (!sv.main)
         return 1;

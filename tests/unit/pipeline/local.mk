@@ -4,6 +4,7 @@ UNIT_TESTS += tests/unit/pipeline/test_api
 UNIT_TESTS += tests/unit/pipeline/test_api_conf
 UNIT_TESTS += tests/unit/pipeline/test_clients
 UNIT_TESTS += tests/unit/pipeline/test_dict
+UNIT_TESTS += tests/unit/pipeline/test_exposition
 UNIT_TESTS += tests/unit/pipeline/test_intake
 UNIT_TESTS += tests/unit/pipeline/test_module
 UNIT_TESTS += tests/unit/pipeline/test_order
@@ -11,6 +12,7 @@ UNIT_TESTS += tests/unit/pipeline/test_plan
 UNIT_TESTS += tests/unit/pipeline/test_sink
 UNIT_TESTS += tests/unit/pipeline/test_snapshot
 UNIT_TESTS += tests/unit/pipeline/test_suspension
+UNIT_TESTS += tests/unit/pipeline/test_tally
 UNIT_TESTS += tests/unit/pipeline/test_variables
 
 EXTRA_DIST += tests/unit/pipeline/toy.h
