@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The shipped configuration. A file that exists is never overwritten; uninstall removes only what was not changed.
 
-SHIPPED_CONF =
+SHIPPED_CONF = trusted/cloudflare.conf
 if MODULE_ACCESS
 SHIPPED_CONF += conf.d/access.conf
 endif
@@ -27,9 +27,10 @@ statedir = $(localstatedir)/lib/weir
 in_place = sed 's|/var/log/weir|$(logdir)|; s|/etc/weir|$(confdir)|'
 
 install-data-local:
-	$(MKDIR_P) '$(DESTDIR)$(confdir)/conf.d' '$(DESTDIR)$(logdir)' '$(DESTDIR)$(statedir)'
+	$(MKDIR_P) '$(DESTDIR)$(confdir)/conf.d' '$(DESTDIR)$(confdir)/trusted' \
+	    '$(DESTDIR)$(logdir)' '$(DESTDIR)$(statedir)'
 	@for f in $(SHIPPED_CONF) weir.conf; do \
-	    from='$(srcdir)'/conf.d/`basename $$f`; to='$(DESTDIR)$(confdir)'/$$f; \
+	    from='$(srcdir)'/conf.d/$${f#conf.d/}; to='$(DESTDIR)$(confdir)'/$$f; \
 	    if test -e "$$to"; then echo "keeping $$to"; else \
 	        $(in_place) "$$from" > "$$to.new" && chmod 644 "$$to.new" && mv "$$to.new" "$$to" || exit 1; \
 	    fi; \
@@ -37,9 +38,9 @@ install-data-local:
 
 uninstall-local:
 	@for f in $(SHIPPED_CONF) weir.conf; do \
-	    from='$(srcdir)'/conf.d/`basename $$f`; to='$(DESTDIR)$(confdir)'/$$f; \
+	    from='$(srcdir)'/conf.d/$${f#conf.d/}; to='$(DESTDIR)$(confdir)'/$$f; \
 	    if $(in_place) "$$from" | cmp -s - "$$to"; then rm -f "$$to"; fi; \
 	done
 
 EXTRA_DIST += conf.d/weir.conf conf.d/access.conf conf.d/access-log.conf conf.d/geoip.conf conf.d/gzip.conf \
-	conf.d/headers.conf conf.d/tls.conf conf.d/example.conf
+	conf.d/headers.conf conf.d/tls.conf conf.d/example.conf conf.d/trusted/cloudflare.conf

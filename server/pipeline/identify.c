@@ -2,6 +2,8 @@
 /* Who is it: the client's address under the trust rule, and the request's id. */
 #include "base/clock.h"
 #include "base/hash.h"
+#include "pipeline/client_chain.h"
+#include "pipeline/lone_proxy.h"
 #include "pipeline/run.h"
 #include "pipeline/session.h"
 
@@ -16,86 +18,23 @@ static bool is_trusted(const struct weir_req *r, const uint8_t address[16])
     return false;
 }
 
-/* The last element of a comma separated list, cut off from *list; false at its beginning. */
-static bool list_last(str *list, str *element)
+/* Walks from the right as long as we trust the witness. Where an element names no address the walk ends: the client is
+ * then the last one that somebody trusted vouched for. */
+static void walk(struct weir_req *r, enum field_id id, bool (*read)(str, struct chain_hop *))
 {
-    if (list->n == 0)
-        return false;
-    size_t comma = list->n;
-    while (comma > 0 && list->p[comma - 1] != ',')
-        comma--;
-    *element = str_trim(str_from(*list, comma));
-    *list = str_upto(*list, comma ? comma - 1 : 0);
-    return true;
-}
-
-/* An element of X-Forwarded-For may carry a port and brackets: "192.0.2.1:80", "[::1]:80", "[::1]", "::1". */
-static bool element_address(str element, uint8_t out[16])
-{
-    if (addr_ip_bytes(element, out))
-        return true;
-    if (element.n && element.p[0] == '[') {
-        size_t close = str_find(element, ']');
-        return close < element.n && addr_ip_bytes((str){ element.p + 1, close - 1 }, out);
-    }
-    size_t colon = str_find(element, ':');
-    return colon < element.n && addr_ip_bytes(str_upto(element, colon), out);
-}
-
-/* RFC 7239 7.4, and the habit of X-Forwarded-For: each proxy appends whom it saw, so walk from the right as long as we
- * trust the witness. */
-static void walk_forwarded_for(struct weir_req *r)
-{
-    uint8_t address[16];
+    struct chain_hop hop;
     str element;
 
     for (uint32_t i = r->fields.count; i-- > 0;) {
-        if (r->fields.items[i].id != FIELD_X_FORWARDED_FOR)
+        if (r->fields.items[i].id != id)
             continue;
         str list = r->fields.items[i].value;
-        while (list_last(&list, &element)) {
-            if (!element_address(element, address))
+        for (bool rest = true; chain_cut_last(&list, &rest, &element);) {
+            if (!read(element, &hop))
                 return;
-            memcpy(r->client, address, 16);
-            r->client_port = 0;
-            if (!is_trusted(r, address))
-                return;
-        }
-    }
-}
-
-/* The value of for= in one element of Forwarded (RFC 7239 4, 6). */
-static bool forwarded_for_value(str element, str *value)
-{
-    str pair;
-
-    while (str_split(&element, ';', &pair)) {
-        pair = str_trim(pair);
-        if (!str_has_prefix_nocase(pair, S("for=")))
-            continue;
-        *value = str_from(pair, 4);
-        if (value->n >= 2 && value->p[0] == '"' && value->p[value->n - 1] == '"')
-            *value = (str){ value->p + 1, value->n - 2 };
-        return true;
-    }
-    return false;
-}
-
-static void walk_forwarded(struct weir_req *r)
-{
-    uint8_t address[16];
-    str element, value;
-
-    for (uint32_t i = r->fields.count; i-- > 0;) {
-        if (r->fields.items[i].id != FIELD_FORWARDED)
-            continue;
-        str list = r->fields.items[i].value;
-        while (list_last(&list, &element)) {
-            if (!forwarded_for_value(element, &value) || !element_address(value, address))
-                return;
-            memcpy(r->client, address, 16);
-            r->client_port = 0;
-            if (!is_trusted(r, address))
+            memcpy(r->client, hop.address, 16);
+            r->client_port = hop.port;
+            if (!is_trusted(r, hop.address))
                 return;
         }
     }
@@ -138,13 +77,14 @@ bool request_identify(struct weir_req *r)
     r->client_is_trusted_proxy = session_client(c, r->client, &r->client_port) && is_trusted(r, r->client);
     if (r->client_is_trusted_proxy) {
         if (fields_find_id(&r->fields, FIELD_X_FORWARDED_FOR))
-            walk_forwarded_for(r);
+            walk(r, FIELD_X_FORWARDED_FOR, chain_read_for);
         else
-            walk_forwarded(r);
+            walk(r, FIELD_FORWARDED, chain_read_forwarded);
         str id = fields_get(&r->fields, FIELD_X_REQUEST_ID);
         if (id_is_usable(id))
             r->id = id;
     }
+    lone_proxy_look(r);
     if (!r->id.n)
         r->id = fresh_id(r);
     return r->id.n > 0;

@@ -7,6 +7,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/api_http.c \
 	server/pipeline/api_response.c \
 	server/pipeline/body.c server/pipeline/body.h \
+	server/pipeline/client_chain.c server/pipeline/client_chain.h \
 	server/pipeline/clients.c server/pipeline/clients.h \
 	server/pipeline/core_conf.h \
 	server/pipeline/crumb.c server/pipeline/crumb.h \
@@ -33,6 +34,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/respond.c \
 	server/pipeline/run.c server/pipeline/run.h \
 	server/pipeline/services.c server/pipeline/services.h \
+	server/pipeline/lone_proxy.c server/pipeline/lone_proxy.h \
 	server/pipeline/proxy_preface.c server/pipeline/proxy_preface.h \
 	server/pipeline/session.c server/pipeline/session.h \
 	server/pipeline/sink.c server/pipeline/sink.h \

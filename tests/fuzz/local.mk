@@ -6,6 +6,7 @@ FUZZ_TARGETS =
 FUZZ_TARGETS += tests/fuzz/fuzz_accept
 FUZZ_TARGETS += tests/fuzz/fuzz_chunked
 FUZZ_TARGETS += tests/fuzz/fuzz_conditions
+FUZZ_TARGETS += tests/fuzz/fuzz_client_chain
 FUZZ_TARGETS += tests/fuzz/fuzz_config
 FUZZ_TARGETS += tests/fuzz/fuzz_engine
 FUZZ_TARGETS += tests/fuzz/fuzz_head

@@ -2,6 +2,7 @@
 # One line a program, made from the .c file of the same name: UNIT_TESTS += tests/unit/pipeline/test_thing
 UNIT_TESTS += tests/unit/pipeline/test_api
 UNIT_TESTS += tests/unit/pipeline/test_api_conf
+UNIT_TESTS += tests/unit/pipeline/test_client_chain
 UNIT_TESTS += tests/unit/pipeline/test_clients
 UNIT_TESTS += tests/unit/pipeline/test_dict
 UNIT_TESTS += tests/unit/pipeline/test_exposition
