@@ -172,6 +172,13 @@ static const void *conn_site_conf(weir_conn *c, weir_mod *mod, weir_str name)
     return best != NULL ? best->conf : NULL;
 }
 
+static weir_str conn_protocols(weir_conn *c, weir_str name)
+{
+    (void)c;
+    (void)name;
+    return (weir_str)WEIR_S("\x02h2\x08http/1.1");
+}
+
 static uint64_t now(uint32_t which)
 {
     return host_now_ms + (which == WEIR_NOW_WALL_MS ? (uint64_t)time(NULL) * 1000 : 5000000);
@@ -191,6 +198,7 @@ static const struct weir_api api = {
     .conf_state_path = conf_state_path, .conf_offer_tls = conf_offer_tls, .req_alloc = req_alloc,
     .req_printf = req_printf, .req_part = req_part, .refuse = refuse, .req_conn = req_conn,
     .conn_transport = conn_transport, .conn_site_conf = conn_site_conf, .now = now, .mod_count = mod_count,
+    .conn_protocols = conn_protocols,
 };
 const struct weir_api *weir_api_ = &api; /* for the inline functions used here */
 

@@ -130,7 +130,7 @@ static const struct {
     { "TLS 1.3", "", { "-tls1_3" }, "TLSv1.3, Cipher is TLS_AES_128_GCM_SHA256", NULL },
     { "TLS 1.2", "", { "-tls1_2" }, "TLSv1.2, Cipher is ECDHE-ECDSA-AES128-GCM-SHA256", NULL },
     { "P-256 after a retry", "", { "-groups", "secp521r1:P-256" }, "Server Temp Key: ECDH, prime256v1", NULL },
-    { "ALPN", "", { "-alpn", "h2,http/1.1" }, "ALPN protocol: http/1.1", NULL },
+    { "ALPN", "", { "-alpn", "h2,http/1.1" }, "ALPN protocol: h2", NULL },
     { "client certificate", "tls_client_ca ca.crt;tls_verify_client on",
       { "-cert", "client.crt", "-key", "client.key" }, "Verification: OK", NULL },
     { "names of acceptable CAs", "tls_client_ca ca.crt;tls_verify_client optional", { "-tls1_3" }, "CN = Test CA",

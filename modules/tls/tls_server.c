@@ -13,18 +13,20 @@
 #include <string.h>
 
 static SSL_CTX *base;
-static const unsigned char protocols[] = "\x08http/1.1";
 
 /* No overlap ends the handshake (RFC 7301 3.2); a client without ALPN never comes here and speaks HTTP/1.1. */
 int tls_choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in, unsigned int n,
                     void *arg)
 {
+    struct tls_conn *t = SSL_get_app_data(ssl);
+    weir_str name = { t->server_name, t->server_name != NULL ? strlen(t->server_name) : 0 };
+    weir_str ours = weir_conn_protocols(t->conn, name);
     unsigned char *chosen;
     unsigned char chosen_n;
 
     (void)arg;
-    if (SSL_select_next_proto(&chosen, &chosen_n, protocols, sizeof(protocols) - 1, in, n) != OPENSSL_NPN_NEGOTIATED) {
-        struct tls_conn *t = SSL_get_app_data(ssl);
+    if (SSL_select_next_proto(&chosen, &chosen_n, (const unsigned char *)ours.p, (unsigned int)ours.n, in, n) !=
+        OPENSSL_NPN_NEGOTIATED) {
         t->refusal = "the client offers no application protocol that is spoken here";
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }

@@ -472,6 +472,13 @@ static void conn_api_address(weir_conn *c, uint32_t which, uint8_t out[16], uint
     *port = which == WEIR_ADDR_LOCAL ? 80 : 40000;
 }
 
+static weir_str conn_api_protocols(weir_conn *c, weir_str server_name)
+{
+    (void)c;
+    (void)server_name;
+    return (weir_str)WEIR_S("\x08http/1.1");
+}
+
 static weir_str conn_api_peek(weir_conn *c)
 {
     return c->preface;
@@ -506,6 +513,7 @@ const struct weir_api harness_api = {
     .tmpl_constant = template_api_constant,
     .mod_job = event_api_mod_job, .mod_note = note_api,
     .fetch = fetch_api_start, .mod_fetch = fetch_api_start_for, .thread_conf = fetch_api_thread_conf,
+    .conn_protocols = conn_api_protocols,
 };
 
 /* The test's own calls of SDK functions come here too. Weak: a module within the program brings its own. */

@@ -12,6 +12,10 @@ server_libweir_a_SOURCES += \
 	server/http/h1_response.c \
 	server/http/h1_scan.c \
 	server/http/h1_write.c \
+	server/http/h2.h \
+	server/http/h2_codec.c \
+	server/http/h2_guard.c server/http/h2_guard.h \
+	server/http/h2_head.c server/http/h2_head.h \
 	server/http/media.c server/http/media.h \
 	server/http/media_type.c server/http/media_type.h \
 	server/http/precondition.c server/http/precondition.h \

@@ -214,4 +214,6 @@ const struct weir_api module_api = {
     .fetch = fetch_start,
     .mod_fetch = fetch_start_for,
     .thread_conf = thread_conf,
+
+    .conn_protocols = api_conn_protocols,
 };

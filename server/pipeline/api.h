@@ -66,6 +66,7 @@ uint64_t api_chain_pass(weir_chain *in, weir_chain *out, uint64_t n);
 
 /* api_conn.c: conn_api.h */
 const void *api_conn_site_conf(weir_conn *c, weir_mod *mod, weir_str server_name);
+weir_str api_conn_protocols(weir_conn *c, weir_str server_name);
 void *api_conn_ctx(weir_conn *c, weir_mod *mod);
 void *api_conn_transport(weir_conn *c, const struct weir_transport *transport);
 void api_conn_address(weir_conn *c, uint32_t which, uint8_t out[16], uint16_t *port);

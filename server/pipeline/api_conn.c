@@ -13,6 +13,14 @@ const void *api_conn_site_conf(weir_conn *c, weir_mod *mod, weir_str server_name
     return scope && mod->index < scope->owner_count ? scope->confs[mod->index] : NULL;
 }
 
+weir_str api_conn_protocols(weir_conn *c, weir_str server_name)
+{
+    const struct snapshot *snapshot = c->setup ? c->setup : snapshot_current();
+    const struct scope *scope = snapshot ? snapshot->tls_site(snapshot, c->point, server_name) : NULL;
+    const struct core_conf *core = scope ? scope->confs[snapshot->core_index] : NULL;
+    return core && core->http2 ? S("\x02h2\x08http/1.1") : S("\x08http/1.1");
+}
+
 void *api_conn_ctx(weir_conn *c, weir_mod *mod)
 {
     return session_ctx(c, mod);

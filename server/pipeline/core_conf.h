@@ -16,6 +16,7 @@ struct error_page {   /* record of `error_page STATUS... PATH;` */
 struct core_conf {
     uint64_t max_body;                    /* bytes; 0: no limit */
     uint64_t max_header_size, max_headers; /* top */
+    bool http2;
     uint64_t max_connections, max_per_client, max_memory; /* top; overload.h says what 0 and the like mean */
     uint64_t min_rate;                    /* bytes a second; 0: none */
     weir_str max_connections_said, max_memory_said;

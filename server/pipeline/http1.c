@@ -3,11 +3,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "pipeline/http2.h"
 
 #include <poll.h>
 #include <sys/socket.h>
 
-enum { LINGER_MS = 2000, HALF_CLOSED_MS = 5000, LINGER_BYTES = 512 * 1024, TURN_MOST = 1024 * 1024 };
+enum { LINGER_MS = 2000, HALF_CLOSED_MS = 5000, LINGER_BYTES = 512 * 1024, TURN_MOST = 1024 * 1024,
+       PREFACE_TELLS = 4 };
 
 /* -- deadlines ----------------------------------------------------------------------------------------------------- */
 
@@ -76,7 +78,7 @@ static bool wants_input(const struct h1 *h)
 {
     if (h->lingering)
         return true;
-    if (h->saw_eof || h->c->closing)
+    if (h->saw_eof || h->c->closing || h->is_h2)
         return false;
     if (!h->current)
         return true;
@@ -200,6 +202,26 @@ static void whole_head(struct h1 *h, str text, const struct h1_limits *limits)
     request_start(r);
 }
 
+/* RFC 9113 3.4: HTTP/2 by prior knowledge. What begins like its preface and goes on differently is nothing that could
+ * be answered: PRI is no method of HTTP/1. True: this is no HTTP/1, or not known yet. */
+static bool take_preface(struct h1 *h)
+{
+    str text = intake_rest(&h->in);
+    size_t n = text.n < H2_PREFACE_BYTES ? text.n : H2_PREFACE_BYTES;
+
+    if (h->c->requests || text.p[0] != 'P' || !snapshot_current()->top_plan->core->http2)
+        return false;
+    if (memcmp(text.p, H2_PREFACE, n) == 0) {
+        h->is_h2 = n == H2_PREFACE_BYTES;
+        return n == H2_PREFACE_BYTES || n >= PREFACE_TELLS;
+    }
+    if (n < PREFACE_TELLS || memcmp(text.p, H2_PREFACE, PREFACE_TELLS) != 0)
+        return false;
+    log_info("client connection: broken HTTP/2 preface");
+    session_close(h->c);
+    return true;
+}
+
 /* True: a head was there and is used up; look on. */
 static bool take_head(struct h1 *h)
 {
@@ -209,6 +231,8 @@ static bool take_head(struct h1 *h)
     str text = intake_rest(&h->in);
     size_t head_bytes = 0;
 
+    if (take_preface(h))
+        return false;
     if (h->scan.seen == 0 && !h->skipped_line) {
         bool more = false;
         size_t skip = h1_skip_empty_line(text.p, text.n, &more);
@@ -419,7 +443,16 @@ static bool is_idle(const struct h1 *h)
     return h->waits == H1_WAITS_IDLE && !in_request && !h->in.block && !h->out.n && !h->saw_eof;
 }
 
-void h1_session_readable(struct weir_conn *c)
+static void become_h2(struct weir_conn *c)
+{
+    struct intake in = c->h1->in;
+
+    c->h1->in = (struct intake){ 0 };
+    h1_give(c);
+    h2_session_start(c, in);
+}
+
+static void session_readable(struct weir_conn *c)
 {
     if (c->reaped || (!c->h1 && !conn_may_read(&c->conn)))
         return;
@@ -429,7 +462,11 @@ void h1_session_readable(struct weir_conn *c)
         return;
     }
     receive(c->h1);
-    if (!c->reaped && is_idle(c->h1))
+    if (c->reaped)
+        return;
+    if (c->h1->is_h2)
+        become_h2(c);
+    else if (is_idle(c->h1))
         h1_give(c);
 }
 
@@ -469,18 +506,18 @@ void h1_response_over(struct h1 *h)
     settle_wait(h);
 }
 
-void h1_session_start(struct weir_conn *c)
+static void session_start(struct weir_conn *c)
 {
     deadline_set(&c->deadline, snapshot_current()->top_plan->core->timeout_header);
     note_idle(c, true);
-    h1_session_readable(c);
+    session_readable(c);
 }
 
-void h1_session_flush(struct weir_conn *c)
+static void session_flush(struct weir_conn *c)
 {
     if (c->h1)
         h1_write_out(c->h1);
-    h1_session_readable(c);
+    session_readable(c);
 }
 
 static void wait_is_over(struct h1 *h)
@@ -513,7 +550,7 @@ static void wait_is_over(struct h1 *h)
     }
 }
 
-void h1_session_due(struct weir_conn *c)
+static void session_due(struct weir_conn *c)
 {
     if (c->h1)
         wait_is_over(c->h1);
@@ -529,7 +566,7 @@ static bool is_asked(const struct weir_conn *c)
     return (c->h1 && has_input(c->h1)) || recv(conn_fd(&c->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-void h1_session_drain(struct weir_conn *c)
+static void session_drain(struct weir_conn *c)
 {
     const struct h1 *h = c->h1;
     bool busy = h && (h->current || h->lingering || h->out.n);
@@ -538,22 +575,34 @@ void h1_session_drain(struct weir_conn *c)
         close_in_order(c);
 }
 
-bool h1_session_is_busy(const struct weir_conn *c)
+static bool session_is_busy(const struct weir_conn *c)
 {
     return c->h1 && c->h1->current;
 }
 
-void h1_session_gone(struct weir_conn *c, const char *why)
+static void session_gone(struct weir_conn *c, const char *why)
 {
     if (c->h1 && c->h1->current)
         request_gone(c->h1->current, why);
 }
 
 /* Who called us on its behalf may still look at it: it goes with the connection, at the end of the turn. */
-void h1_session_end(struct weir_conn *c)
+static void session_end(struct weir_conn *c)
 {
     if (!c->h1)
         return;
     intake_drop(&c->h1->in);
     chain_clear(&c->h1->out);
 }
+
+const struct session_calls session_h1 = {
+    .start = session_start,
+    .readable = session_readable,
+    .flush = session_flush,
+    .due = session_due,
+    .drain = session_drain,
+    .is_busy = session_is_busy,
+    .gone = session_gone,
+    .end = session_end,
+    .destroy = h1_give,
+};

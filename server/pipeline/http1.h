@@ -26,7 +26,7 @@ struct h1 {
     enum h1_waits waits;
     uint64_t moved;            /* bytes since that wait began: for min_rate */
     bool keep_alive, in_body, body_done, head_queued, end_queued, chunked_out, raw, lingering, refused, saw_eof,
-        aborting, skipped_line;
+        aborting, skipped_line, is_h2;
     uint64_t linger_bytes;
 };
 
@@ -35,14 +35,6 @@ struct h1 *h1_take(struct weir_conn *c); /* NULL without memory */
 void h1_give(struct weir_conn *c);       /* fine when it has none */
 void h1_worker_down(struct pipeline_worker *pw);
 
-void h1_session_start(struct weir_conn *c);
-void h1_session_readable(struct weir_conn *c);
-void h1_session_flush(struct weir_conn *c);
-void h1_session_due(struct weir_conn *c);   /* its deadline passed */
-void h1_session_drain(struct weir_conn *c); /* closes it if it is idle; again, for those that become so */
-bool h1_session_is_busy(const struct weir_conn *c); /* a request is under way */
-void h1_session_gone(struct weir_conn *c, const char *why); /* its request is told that the connection is */
-void h1_session_end(struct weir_conn *c);   /* closed: let go of buffers */
 
 /* http1_write.c */
 void h1_write_out(struct h1 *h);

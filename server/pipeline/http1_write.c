@@ -142,14 +142,6 @@ static bool queue_content(struct h1 *h, struct weir_req *r)
     return true;
 }
 
-static bool length_is_kept(const struct weir_req *r, bool end)
-{
-    if (r->rsp_body != BODY_LENGTH || r->rsp_no_content || r->phase == PHASE_TUNNEL)
-        return true;
-    uint64_t n = r->body_sent + r->down.out.n;
-    return end ? n == r->rsp_length : n <= r->rsp_length;
-}
-
 static void codec_abort(struct weir_req *r)
 {
     struct h1 *h = r->stream;
@@ -166,7 +158,7 @@ static void codec_body(struct weir_req *r)
     if (h->end_queued || h->aborting || h->c->reaped || h->out.n >= OUT_MOST)
         return;
     bool end = r->down.out_end;
-    if (!length_is_kept(r, end)) {
+    if (!request_length_is_kept(r, end)) {
         log_warn("request %.*s: content and Content-Length differ", STR_ARG(r->id));
         codec_abort(r);
         return;

@@ -18,6 +18,9 @@ server_libweir_a_SOURCES += \
 	server/pipeline/http1.c server/pipeline/http1.h \
 	server/pipeline/http1_state.c \
 	server/pipeline/http1_write.c \
+	server/pipeline/http2.c server/pipeline/http2.h \
+	server/pipeline/http2_stream.c \
+	server/pipeline/http2_write.c \
 	server/pipeline/identify.c \
 	server/pipeline/intake.c server/pipeline/intake.h \
 	server/pipeline/metrics.c server/pipeline/metrics.h \

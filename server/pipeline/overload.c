@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "pipeline/clients.h"
 #include "pipeline/crumb.h"
-#include "pipeline/http1.h"
 
 #include <stdatomic.h>
 
@@ -113,7 +112,7 @@ static bool may_go(struct weir_conn *c)
 {
     char byte;
 
-    if (h1_session_is_busy(c) || c->conn.can_read || clock_ms() - c->idle_since < GRACE_MS)
+    if ((c->codec && c->codec->is_busy(c)) || c->conn.can_read || clock_ms() - c->idle_since < GRACE_MS)
         return false;
     return conn_peek(&c->conn, &byte, 1) == 0;
 }

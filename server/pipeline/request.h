@@ -2,7 +2,7 @@
 /* request.h: one request and its response, whatever protocol version carries them: the engine that the pipeline runs
  * in.
  *
- *     codec --request_start--> hooks --> origin.start            codec: HTTP/1 session, later HTTP/2 stream
+ *     codec --request_start--> hooks --> origin.start            codec: HTTP/1 session, HTTP/2 stream
  *     codec --request_body---> up: REQ_BODY hooks --> origin.more_body
  *     codec <--calls.head/body-- RSP_HEAD, down: STORE.. ENCODE hooks <--request_origin_*-- origin
  *     codec --request_sent---> LOG, memory goes back
@@ -152,6 +152,8 @@ void request_start(struct weir_req *r);   /* the head is complete and filled in 
 void request_bad(struct weir_req *r, int status, const char *why);
 void request_body(struct weir_req *r, struct chain *chain, bool end); /* content that came; end: and no more will */
 void request_broken_body(struct weir_req *r, int status, const char *why); /* the body's framing broke */
+/* r->body_sent and what waits in r->down.out keep to the length that was announced; end: and are all of it */
+bool request_length_is_kept(const struct weir_req *r, bool end);
 void request_drained(struct weir_req *r); /* the codec took from r->down.out and can take more */
 void request_sent(struct weir_req *r);    /* the whole response (or tunnel) went out */
 void request_gone(struct weir_req *r, const char *why); /* the client is gone: ends the request */

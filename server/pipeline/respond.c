@@ -189,6 +189,14 @@ void response_begin(struct weir_req *r)
         r->origin->more_room(r);
 }
 
+bool request_length_is_kept(const struct weir_req *r, bool end)
+{
+    if (r->rsp_body != BODY_LENGTH || r->rsp_no_content || r->phase == PHASE_TUNNEL)
+        return true;
+    uint64_t n = r->body_sent + r->down.out.n;
+    return end ? n == r->rsp_length : n <= r->rsp_length;
+}
+
 void response_pump(struct weir_req *r)
 {
     if (r->ending || !r->head_sent || r->aborted)

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipeline/crumb.h"
-#include "pipeline/http1.h"
 #include "pipeline/metrics.h"
 #include "pipeline/overload.h"
 #include "pipeline/proxy_preface.h"
@@ -24,7 +23,8 @@ static void session_free(struct deferred *deferred)
     struct weir_conn *c = list_entry(deferred, struct weir_conn, reap);
 
     list_remove(&c->flush.link); /* somebody may have asked for it behind session_close */
-    h1_give(c);
+    if (c->codec)
+        c->codec->destroy(c);
     mem_free(c->announced);
     mem_free(c->ctx);
     mem_free(c);
@@ -46,12 +46,14 @@ void session_close(struct weir_conn *c)
         return;
     c->reaped = true;
     c->closing = true;
-    h1_session_gone(c, "client connection closed");
+    if (c->codec)
+        c->codec->gone(c, "client connection closed");
     setup_forget(c);
     deadline_cancel(&c->deadline);
     list_remove(&c->flush.link);
     conn_close(&c->conn);
-    h1_session_end(c);
+    if (c->codec)
+        c->codec->end(c);
     list_remove(&c->link);
     list_remove(&c->idle);
     figure_add(&pipeline_worker_self()->connection_count, -1);
@@ -73,7 +75,7 @@ static void on_deadline(struct deadline *deadline)
         session_close(c);
         return;
     }
-    h1_session_due(c);
+    c->codec->due(c);
 }
 
 /* Asked of the kernel only when somebody wants to know: a listener on all addresses cannot tell. */
@@ -109,7 +111,7 @@ static void on_readable(struct conn *conn)
             setup_run(c);
         return;
     }
-    h1_session_readable(c);
+    c->codec->readable(c);
 }
 
 static void on_writable(struct conn *conn)
@@ -125,7 +127,7 @@ static void on_flush(struct deferred *deferred)
     struct weir_conn *c = list_entry(deferred, struct weir_conn, flush);
 
     if (!c->reaped)
-        h1_session_flush(c);
+        c->codec->flush(c);
 }
 
 static void setup_done(struct weir_conn *c)
@@ -134,7 +136,8 @@ static void setup_done(struct weir_conn *c)
 
     c->setup = NULL;
     snapshot_release(setup);
-    h1_session_start(c);
+    c->codec = str_equal(conn_alpn(&c->conn), S("h2")) ? &session_h2 : &session_h1;
+    c->codec->start(c);
 }
 
 static void on_ready(struct conn *conn, bool ok)
@@ -323,8 +326,11 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
 void sessions_drain(struct pipeline_worker *pw)
 {
     pw->draining = true;
-    list_each(link, &pw->connections)
-        h1_session_drain(list_entry(link, struct weir_conn, link));
+    list_each(link, &pw->connections) {
+        struct weir_conn *c = list_entry(link, struct weir_conn, link);
+        if (c->codec)
+            c->codec->drain(c);
+    }
 }
 
 void sessions_close(struct pipeline_worker *pw)

@@ -7,15 +7,32 @@
 #ifndef PIPELINE_SESSION_H
 #define PIPELINE_SESSION_H
 
+#include "http/h2_guard.h"
 #include "loop/deadline.h"
 #include "net/conn.h"
 #include "net/proxy_header.h"
 #include "pipeline/request.h"
 
 struct h1;
+struct h2_conn;
+
+/* What a protocol does for its connections. */
+struct session_calls {
+    void (*start)(struct weir_conn *c);
+    void (*readable)(struct weir_conn *c);
+    void (*flush)(struct weir_conn *c);
+    void (*due)(struct weir_conn *c);     /* its deadline passed */
+    void (*drain)(struct weir_conn *c);   /* closes it if it is idle; again, for those that become so */
+    bool (*is_busy)(const struct weir_conn *c); /* a request is under way */
+    void (*gone)(struct weir_conn *c, const char *why); /* its requests are told that the connection is */
+    void (*end)(struct weir_conn *c);     /* closed: let go of buffers */
+    void (*destroy)(struct weir_conn *c); /* at the end of the turn */
+};
+extern const struct session_calls session_h1, session_h2;
 
 struct weir_conn {
     struct conn conn;
+    const struct session_calls *codec; /* NULL while it is set up */
     struct list link;          /* among this worker's connections */
     struct deadline deadline;
     struct deferred flush;     /* output goes out once a turn */
@@ -36,7 +53,10 @@ struct weir_conn {
     uint32_t step;
     struct suspension *suspension;
     uint64_t requests;
-    struct h1 *h1;             /* HTTP/1's; NULL while nothing is under way */
+    union {
+        struct h1 *h1;         /* NULL while nothing is under way */
+        struct h2_conn *h2;
+    };
 };
 
 /* Per worker; slot WORKER_SLOT_PIPELINE. */
@@ -66,6 +86,7 @@ struct pipeline_worker {
     uint32_t module_count;          /* how many modules have come up on it; a reload may bring more */
     struct deferred finish;         /* pipeline_worker_down's last part */
     uint64_t requests_total, accepted_total; /* figures */
+    uint64_t h2_connections_total, h2_stalls_total, h2_abuses[H2_ABUSE_COUNT];
 };
 /* before the first accept; runs thread_up of modules */
 struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index);

@@ -135,12 +135,14 @@ def test_versions_of_a_site(secure, certificates, name, version, works):
 
 
 def test_alpn(secure, certificates):
-    """RFC 7301: http/1.1 is spoken; a client that offers only other protocols is refused."""
-    client = secure.connect_tls(certificates.client(alpn=["h2", "http/1.1"]))
+    """RFC 7301: h2 comes before http/1.1; a client that offers only other protocols is refused."""
+    client = secure.connect_tls(certificates.client(alpn=["http/1.1", "h2"]))
+    assert client.sock.selected_alpn_protocol() == "h2"
+    client = secure.connect_tls(certificates.client(alpn=["xy", "http/1.1"]))
     assert client.sock.selected_alpn_protocol() == "http/1.1"
     assert client.get().status == 200
     with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
-        secure.connect_tls(certificates.client(alpn=["h2"]))
+        secure.connect_tls(certificates.client(alpn=["xy"]))
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------------

@@ -127,6 +127,9 @@ struct weir_api {
     int (*fetch)(weir_req *r, const struct weir_fetch *what, weir_fetched_fn done, void *arg);
     int (*mod_fetch)(weir_mod *mod, const struct weir_fetch *what, weir_mod_fetched_fn done, void *arg);
     const void *(*thread_conf)(weir_mod *mod);
+
+    /* conn_api.h */
+    weir_str (*conn_protocols)(weir_conn *c, weir_str server_name);
 };
 
 #endif

@@ -24,6 +24,13 @@ static inline void *weir_conn_transport(weir_conn *c, const struct weir_transpor
     return weir_api_->conn_transport(c, transport);
 }
 
+/* The application protocols to agree on for this server name, the preferred first, as ALPN lists them: each name behind
+ * a byte with its length ("\x02h2\x08http/1.1"). */
+static inline weir_str weir_conn_protocols(weir_conn *c, weir_str server_name)
+{
+    return weir_api_->conn_protocols(c, server_name);
+}
+
 #define WEIR_ADDR_PEER 0u  /* who is at the other end of the socket */
 #define WEIR_ADDR_LOCAL 1u
 #define WEIR_ADDR_CLIENT 2u /* from PREFACE on: whom the peer's PROXY header names; without one, the peer */
