@@ -50,7 +50,7 @@ static weir_verdict decide(weir_req *r, const void *conf_, void *ctx)
         if (!rule_matches(rule, address))
             continue;
         if (!rule->denies)
-            break;
+            return WEIR_SKIP; /* let in by name: enough where `satisfy any` holds */
         if (!weir_is_dry(r))
             weir_count(r, METRIC_DENIED, 1);
         return weir_refuse(r, 403, rule->reason);

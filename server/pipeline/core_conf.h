@@ -13,6 +13,13 @@ struct error_page {   /* record of `error_page STATUS... PATH;` */
     struct weir_place place;
 };
 
+struct enforcement {   /* record of `enforce on|off NAME...;` */
+    uint32_t how;        /* ENFORCE_* */
+    weir_table names;    /* of weir_str: modules */
+};
+enum { ENFORCE_OFF, ENFORCE_ON };
+enum { SATISFY_ALL, SATISFY_ANY };
+
 struct core_conf {
     uint64_t max_body;                    /* bytes; 0: no limit */
     uint64_t max_header_size, max_headers; /* top */
@@ -24,6 +31,8 @@ struct core_conf {
     uint64_t timeout_header, timeout_body, timeout_send, timeout_idle, timeout_connect, timeout_response,
         timeout_tunnel;
     weir_table error_pages;               /* of struct error_page, inner first */
+    weir_table enforcements;              /* of struct enforcement, inner first */
+    uint32_t satisfy;                     /* SATISFY_* */
     weir_table trusted_proxies;           /* of struct weir_cidr; top */
 };
 

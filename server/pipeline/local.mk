@@ -11,6 +11,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/clients.c server/pipeline/clients.h \
 	server/pipeline/core_conf.h \
 	server/pipeline/crumb.c server/pipeline/crumb.h \
+	server/pipeline/deciders.c server/pipeline/deciders.h \
 	server/pipeline/dict.c server/pipeline/dict.h \
 	server/pipeline/error_page.c \
 	server/pipeline/exposition.c server/pipeline/exposition.h \

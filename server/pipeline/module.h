@@ -28,6 +28,7 @@ struct weir_mod {
     char error[256];           /* what weir_mod_error() said last */
     str build; /* which one of its builds it is, in the same memory as path; empty: built in */
     const struct quarantine *quarantine; /* NULL: it runs */
+    uint64_t would_refuse; /* refusals that shadow mode let through; atomic */
     struct weir_mod *next_failed; /* among those whose load() failed: what it kept of its handle stays valid */
 };
 

@@ -52,51 +52,86 @@ static weir_mod *refused_in_front(const struct order *order, enum stage stage, c
     return mod;
 }
 
+/* -- shadow mode --------------------------------------------------------------------------------------------------- */
+
+static bool names_hold(const weir_table *names, str name)
+{
+    const char *at = names->base;
+
+    for (uint32_t i = 0; i < names->count; i++, at += names->stride)
+        if (str_equal(*(const str *)(const void *)at, name))
+            return true;
+    return false;
+}
+
+/* The innermost word on it counts. */
+static bool is_shadow(const struct core_conf *core, const struct weir_hook *hook, const weir_mod *mod)
+{
+    const char *at = core->enforcements.base;
+
+    if (!(hook->flags & WEIR_DECIDES))
+        return false;
+    for (uint32_t i = 0; i < core->enforcements.count; i++, at += core->enforcements.stride) {
+        const struct enforcement *one = (const struct enforcement *)(const void *)at;
+        if (names_hold(&one->names, mod->name))
+            return one->how == ENFORCE_OFF;
+    }
+    return false;
+}
+
 /* -- steps --------------------------------------------------------------------------------------------------------- */
 
+struct planning {
+    const struct order *order;
+    const struct scope *scope;
+    const struct core_conf *core;
+};
+
 /* *at: 0 for what stands in front, then the hooks. */
-static bool next_step(const struct order *order, enum stage stage, const struct scope *scope, uint32_t *at,
-                      struct step *step)
+static bool next_step(const struct planning *p, enum stage stage, uint32_t *at, struct step *step)
 {
+    const struct order *order = p->order;
+    const struct scope *scope = p->scope;
     weir_mod *front = *at == 0 ? refused_in_front(order, stage, scope) : NULL;
 
     *at += *at == 0;
     if (front) {
-        *step = (struct step){ quarantine_refusal(stage), NULL, front, 0 };
+        *step = (struct step){ .hook = quarantine_refusal(stage), .mod = front };
         return true;
     }
     while (*at <= order->count[stage]) {
         const struct ordered_hook *hook = &order->at[stage][(*at)++ - 1];
         weir_mod *mod = (weir_mod *)(uintptr_t)hook->mod;
-        const struct weir_hook *refusal = is_refused(scope, hook) ? quarantine_refusal(stage) : NULL;
+        bool shadow = is_shadow(p->core, hook->hook, mod);
+        const struct weir_hook *refusal = !shadow && is_refused(scope, hook) ? quarantine_refusal(stage) : NULL;
         if (!is_active(scope, hook) || (mod->quarantine && !refusal))
             continue;
         *step = (struct step){ refusal ? refusal : hook->hook, conf_of(scope, mod), mod,
-                               module_cost_index(mod, hook->index) };
+                               module_cost_index(mod, hook->index), shadow };
         return true;
     }
     return false;
 }
 
 /* Whether the stage looks the same in the outer plan; tells how many steps it has here. */
-static bool is_same(const struct order *order, enum stage stage, const struct scope *scope, const struct steps *outer,
-                    uint32_t *count)
+static bool is_same(const struct planning *p, enum stage stage, const struct steps *outer, uint32_t *count)
 {
     struct step step;
     bool same = true;
     *count = 0;
-    for (uint32_t at = 0; next_step(order, stage, scope, &at, &step); (*count)++) {
+    for (uint32_t at = 0; next_step(p, stage, &at, &step); (*count)++) {
         const struct step *theirs = outer && *count < outer->count ? &outer->at[*count] : NULL;
-        same = same && theirs && theirs->hook == step.hook && theirs->conf == step.conf && theirs->mod == step.mod;
+        same = same && theirs && theirs->hook == step.hook && theirs->conf == step.conf && theirs->mod == step.mod &&
+               theirs->is_shadow == step.is_shadow;
     }
     return same && outer && outer->count == *count;
 }
 
-static bool build_stage(const struct order *order, enum stage stage, const struct scope *scope,
-                        const struct plan *outer, struct steps *steps, struct arena *arena)
+static bool build_stage(const struct planning *p, enum stage stage, const struct plan *outer, struct steps *steps,
+                        struct arena *arena)
 {
     uint32_t count;
-    if (is_same(order, stage, scope, outer ? &outer->stages[stage] : NULL, &count)) {
+    if (is_same(p, stage, outer ? &outer->stages[stage] : NULL, &count)) {
         *steps = outer->stages[stage];
         return true;
     }
@@ -108,7 +143,7 @@ static bool build_stage(const struct order *order, enum stage stage, const struc
         return false;
     uint32_t from = 0;
     for (uint32_t i = 0; i < count; i++)
-        next_step(order, stage, scope, &from, &at[i]);
+        next_step(p, stage, &from, &at[i]);
     *steps = (struct steps){ at, count };
     return true;
 }
@@ -119,10 +154,11 @@ const struct plan *plan_build(const struct order *order, const struct scope *sco
     struct plan *plan = arena_new(arena, struct plan);
     if (!plan)
         return NULL;
+    struct planning p = { order, scope, scope->confs[core_index] };
     plan->scope = scope;
-    plan->core = scope->confs[core_index];
+    plan->core = p.core;
     for (unsigned stage = 0; stage < STAGE_COUNT; stage++)
-        if (!build_stage(order, (enum stage)stage, scope, outer, &plan->stages[stage], arena))
+        if (!build_stage(&p, (enum stage)stage, outer, &plan->stages[stage], arena))
             return NULL;
     return plan;
 }

@@ -16,6 +16,7 @@ struct step {
     const void *conf;
     weir_mod *mod;
     uint32_t cost; /* where its calls and time are counted (metrics.h) */
+    bool is_shadow; /* decides nothing: `enforce off` */
 };
 struct steps {
     const struct step *at;

@@ -53,6 +53,7 @@ enum request_phase {
 };
 
 struct suspension;
+struct undo;
 
 struct weir_req {
     /* identity */
@@ -131,6 +132,9 @@ struct weir_req {
 
     uint8_t *ctx;  /* all modules' request contexts */
     str *cached;   /* variables by index; p NULL: not asked yet */
+    struct undo *undo;         /* before the hook that is being weighed (deciders.h) */
+    struct undo *kept_refusal; /* `satisfy any`: before the first hook that refused; NULL: none did */
+    str would_refuse;          /* what shadow mode let through */
     const char *refuse_reason; /* static or in the arena */
     str error_module, error_text;
 

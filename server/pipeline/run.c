@@ -2,6 +2,7 @@
 /* The pipeline's walk: stage by stage, hook by hook, and what each verdict leads to. */
 #include "base/log.h"
 #include "pipeline/crumb.h"
+#include "pipeline/deciders.h"
 #include "pipeline/metrics.h"
 #include "pipeline/run.h"
 #include "pipeline/session.h"
@@ -79,6 +80,7 @@ static enum move take_reroute(struct weir_req *r, const struct step *step)
     memset(r->engaged, 0, sizeof(r->engaged));
     r->proxy_path = STR_NONE;
     r->answered = false;
+    r->kept_refusal = NULL;
     request_enter(r, STAGE_IDENTIFY);
     r->step = UINT32_MAX; /* choose again, then GUARD and AUTH */
     return MOVE_ON;
@@ -136,6 +138,10 @@ static enum move take_close(struct weir_req *r)
 
 static enum move take_verdict(struct weir_req *r, const struct step *step, weir_verdict verdict)
 {
+    bool is_final = verdict != WEIR_SUSPEND && verdict != WEIR_WAIT_BODY;
+
+    if (is_final && is_request_stage(r->stage) && decider_is_weighed(r, step))
+        verdict = decider_weigh(r, step, verdict);
     switch (verdict) {
     case WEIR_NEXT:
         r->step++;
@@ -214,6 +220,8 @@ static enum move stage_through(struct weir_req *r)
         request_enter(r, STAGE_AUTH);
         return MOVE_ON;
     case STAGE_AUTH:
+        if (deciders_refuse(r))
+            return take_reply(r);
         request_enter(r, STAGE_REWRITE);
         return MOVE_ON;
     case STAGE_REWRITE:
@@ -259,7 +267,8 @@ void request_run(struct weir_req *r)
             continue;
         }
         const struct step *step = &steps->at[r->step];
-        weir_verdict verdict = step_call(r, step);
+        bool is_ready = !decider_is_weighed(r, step) || decider_prepare(r);
+        weir_verdict verdict = is_ready ? step_call(r, step) : WEIR_FAIL;
         move = r->ending ? MOVE_WAIT : take_verdict(r, step, verdict);
         if (verdict != WEIR_WAIT_BODY)
             r->wait_body = 0;

@@ -49,7 +49,7 @@ enum builtin {
     HOST, SITE, ROUTE, METHOD, URI, REQUEST_URI, PATH, QUERY, SCHEME, PROTOCOL, REQUEST_ID,
     CLIENT_ADDR, CLIENT_PORT, PEER_ADDR, SERVER_PORT, CONNECTION_REQUESTS,
     STATUS, BYTES_SENT, BYTES_RECEIVED, BODY_BYTES_SENT, REQUEST_TIME,
-    UPSTREAM_ADDR, UPSTREAM_STATUS, UPSTREAM_TIME, ERROR_MODULE, REFUSE_REASON,
+    UPSTREAM_ADDR, UPSTREAM_STATUS, UPSTREAM_TIME, ERROR_MODULE, REFUSE_REASON, WOULD_REFUSE,
     TIME_ISO8601, TIME_LOCAL, MSEC
 };
 
@@ -70,6 +70,7 @@ static int get_text(struct weir_req *r, enum builtin what, str *value)
     case UPSTREAM_ADDR: return text(r->upstream_addr, value);
     case ERROR_MODULE: return text(r->error_module, value);
     case REFUSE_REASON: return text(str_of(r->refuse_reason), value);
+    case WOULD_REFUSE: return text(r->would_refuse, value);
     case TIME_ISO8601: return copied(r, clock_iso8601(), value);
     case TIME_LOCAL: return copied(r, clock_log_time(), value);
     default: return -1;
@@ -237,6 +238,7 @@ static const struct {
     { "upstream_time", UPSTREAM_TIME, VOLATILE, "seconds that it took: 0.012" },
     { "error_module", ERROR_MODULE, VOLATILE, "the module that failed or refused" },
     { "refuse_reason", REFUSE_REASON, VOLATILE, "why the request was refused" },
+    { "would_refuse", WOULD_REFUSE, VOLATILE, "what `enforce off` let through: module, status and reason" },
     { "time_iso8601", TIME_ISO8601, VOLATILE, "now: 2026-11-21T05:31:51+00:00" },
     { "time_local", TIME_LOCAL, VOLATILE, "now: 21/Nov/2026:05:31:51 +0000" },
     { "msec", MSEC, VOLATILE, "now: seconds since 1970, with milliseconds" },

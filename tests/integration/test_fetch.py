@@ -49,7 +49,8 @@ def asking(asker):
         "odd": f"{origin.url} target=/odd", "nobody": "http://127.0.0.1:1", "client": f"{origin.url} client",
         "down": "gone"}.items())
     try:
-        with serving(f"module {asker}; upstream gone {{ server 127.0.0.1:1 down; }} site a.test {{ {routes} }}") as weir:
+        text = f"module {asker}; upstream gone {{ server 127.0.0.1:1 down; }} site a.test {{ {routes} }}"
+        with serving(text) as weir:
             weir.origin = origin
             yield weir
     finally:

@@ -6,6 +6,7 @@
 #include "config/value.h"
 #include "http/media_type.h"
 #include "pipeline/core_conf.h"
+#include "pipeline/module.h"
 #include "pipeline/overload.h"
 
 enum { MEMORY_LEAST = 4 * 1024 * 1024 };
@@ -96,6 +97,46 @@ static int refuse(weir_conf *c, str hint, const char *what)
     return -1;
 }
 
+static bool decides(const weir_mod *mod)
+{
+    for (uint32_t i = 0; mod && i < mod->desc.hooks.count; i++)
+        if (module_hook(mod, i)->flags & WEIR_DECIDES)
+            return true;
+    return false;
+}
+
+/* The nearest name among the modules that decide; empty: none is near. */
+static str decider_meant(weir_conf *c, str name)
+{
+    str names[MODULES_MOST];
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < modules.count; i++)
+        if (decides(modules.all[i]))
+            names[count++] = modules.all[i]->name;
+    str nearest = diag_nearest(name, names, count);
+    return nearest.n ? arena_printf(c->binder->arena, "did you mean \"" STR_FMT "\"?", STR_ARG(nearest)) : STR_NONE;
+}
+
+static int set_enforce(weir_conf *c, const struct weir_directive *directive, void *to)
+{
+    const struct enforcement *enforcement = to;
+    bool fine = true;
+
+    (void)directive;
+    for (uint32_t i = 0; i < enforcement->names.count; i++) {
+        const struct word *word = &c->statement->args[i + 1];
+        if (decides(module_find(word->text)))
+            continue;
+        fine = false;
+        diag_error(c->binder->diags, word_place(c->statement, word), decider_meant(c, word->text),
+                   module_find(word->text) ? "module \"%.*s\" refuses nothing" : "no module \"%.*s\" is loaded",
+                   STR_ARG(str_upto(word->text, 100)));
+        c->failed = true;
+    }
+    return fine ? 0 : -1;
+}
+
 static int set_max_connections(weir_conf *c, const struct weir_directive *directive, void *to)
 {
     struct core_conf *core = to;
@@ -169,6 +210,16 @@ static const struct weir_arg error_page_args[] = {
       .type = WEIR_TYPE_PLACE,
       .offset = WEIR_FIELD(struct error_page_record, page.place, WEIR_C_PLACE) },
 };
+static const struct weir_arg enforce_args[] = {
+    { .name = "on|off",
+      .type = WEIR_TYPE_ENUM,
+      .choices = "off|on",
+      .offset = WEIR_FIELD(struct enforcement, how, WEIR_C_ENUM) },
+    { .name = "NAME",
+      .type = WEIR_TYPE_STR,
+      .flags = WEIR_ARG_REST,
+      .offset = offsetof(struct enforcement, names) },
+};
 static const struct weir_arg trusted_args[] = {
     { .name = "CIDR",
       .type = WEIR_TYPE_CIDR,
@@ -214,6 +265,16 @@ static const struct weir_directive directives[] = {
       .merge = WEIR_MERGE_APPEND,
       .args = WEIR_TABLE(trusted_args),
       .doc = "peers whose X-Forwarded-For and Forwarded are believed" },
+    { .name = "enforce",
+      .scopes = WEIR_IN_HTTP,
+      .merge = WEIR_MERGE_INNER_FIRST,
+      .args = WEIR_TABLE(enforce_args),
+      .record_size = sizeof(struct enforcement),
+      .offset = offsetof(struct core_conf, enforcements),
+      .set = set_enforce,
+      .doc = "off: these modules decide as ever, but what they would have refused is logged and counted, and goes on" },
+    WEIR_DIR_ENUM(struct core_conf, satisfy, "satisfy", WEIR_IN_HTTP, "all|any", "all",
+                  "whether all of address rules and authentication must let a request in, or one of them is enough"),
     { .name = "error_page",
       .scopes = WEIR_IN_HTTP,
       .merge = WEIR_MERGE_INNER_FIRST,

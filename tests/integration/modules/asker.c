@@ -121,7 +121,9 @@ static const struct weir_directive directives[] = {
 
 static const struct weir_hook hooks[] = { { .stage = WEIR_AT_AUTH, .req = ask } };
 
-static const struct weir_variable variables[] = { { "asker_heard", "answers so far", WEIR_VAR_VOLATILE, 0, get_heard } };
+static const struct weir_variable variables[] = {
+    { "asker_heard", "answers so far", WEIR_VAR_VOLATILE, 0, get_heard },
+};
 
 WEIR_MODULE(asker, .version = "1.0.0", .license = "BSD-2-Clause", .summary = "asks before it answers",
             .conf_size = sizeof(struct conf), .ctx_size = sizeof(struct ctx), .directives = WEIR_TABLE(directives),
