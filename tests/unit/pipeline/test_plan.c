@@ -9,7 +9,7 @@ static const struct weir_hook a_hooks[] = {
     { .stage = WEIR_AT_GUARD, .slot = 1, .req = toy_req },
     { .stage = WEIR_AT_LOG, .req = toy_req },
 };
-static const struct weir_hook one_hook[] = { { .stage = WEIR_AT_GUARD, .req = toy_req } };
+static const struct weir_hook one_hook[] = { { .stage = WEIR_AT_GUARD, .flags = WEIR_DECIDES, .req = toy_req } };
 
 enum { A, B, C, CORE, OWNERS };
 
@@ -70,7 +70,7 @@ static void inactive_hooks_vanish(void **state)
 {
     (void)state;
     struct house house;
-    int conf[OWNERS];
+    struct core_conf conf[OWNERS] = { 0 };
     void *confs[OWNERS] = { &conf[0], &conf[1], &conf[2], &conf[3] };
     house_init(&house);
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -93,7 +93,7 @@ static void inner_plans_share_what_is_the_same(void **state)
 {
     (void)state;
     struct house house;
-    int conf[OWNERS], other;
+    struct core_conf conf[OWNERS] = { 0 }, other = { 0 };
     uint8_t none[OWNERS] = { 0 };
     uint64_t skipped[OWNERS] = { 0 };
     void *outer_confs[OWNERS] = { &conf[0], &conf[1], &conf[2], &conf[3] };
@@ -122,11 +122,34 @@ static void inner_plans_share_what_is_the_same(void **state)
     arena_destroy(house.arena);
 }
 
+/* `enforce off b c; enforce on c;` in an inner scope, whose words come first: a does not decide at all. */
+static void the_innermost_word_on_enforcement_counts(void **state)
+{
+    static const str on_names[] = { { "c", 1 } }, off_names[] = { { "a", 1 }, { "b", 1 }, { "c", 1 } };
+    static const struct enforcement words[] = { { ENFORCE_ON, WEIR_TABLE(on_names) },
+                                                { ENFORCE_OFF, WEIR_TABLE(off_names) } };
+    (void)state;
+    struct house house;
+    struct core_conf conf[OWNERS] = { [CORE] = { .enforcements = WEIR_TABLE(words) } };
+    uint8_t none[OWNERS] = { 0 };
+    uint64_t skipped[OWNERS] = { 0 };
+    void *confs[OWNERS] = { &conf[0], &conf[1], &conf[2], &conf[3] };
+    house_init(&house);
+    struct scope scope = scope_of(confs, none, skipped);
+    const struct plan *plan = plan_build(&house.order, &scope, NULL, CORE, house.arena);
+    const struct steps *steps = &plan->stages[STAGE_GUARD];
+
+    assert_int_equal(steps->count, 4);
+    for (uint32_t i = 0; i < steps->count; i++)
+        assert_int_equal(steps->at[i].is_shadow, steps->at[i].mod == &house.mods[B]);
+    arena_destroy(house.arena);
+}
+
 static void without_memory(void **state)
 {
     (void)state;
     struct house house;
-    int conf[OWNERS];
+    struct core_conf conf[OWNERS] = { 0 };
     uint8_t none[OWNERS] = { 0 };
     uint64_t skipped[OWNERS] = { 0 };
     void *confs[OWNERS] = { &conf[0], &conf[1], &conf[2], &conf[3] };
@@ -147,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inactive_hooks_vanish),
         cmocka_unit_test(inner_plans_share_what_is_the_same),
+        cmocka_unit_test(the_innermost_word_on_enforcement_counts),
         cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
