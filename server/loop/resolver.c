@@ -16,6 +16,8 @@ enum {
     ASK_TRIES = 2,
     TTL_LEAST = 1,   /* seconds */
     TTL_MOST = 3600,
+    WEIGHT_SCALE = 1000,
+    TARGETS_MOST = 2 * RESOLVER_MOST, /* of a name's SRV records that are looked up */
 };
 
 struct resolver_job {
@@ -190,11 +192,15 @@ static bool is_reachable(const struct sockaddr_storage *address)
 /* No IPv6 answers where there is no IPv6, and the like; all, when none can be reached. */
 static void drop_unreachable(struct resolved *result)
 {
-    struct resolved kept = { .ttl = result->ttl };
+    struct resolved kept = { .ttl = result->ttl, .is_service = result->is_service };
 
-    for (unsigned i = 0; i < result->count; i++)
-        if (is_reachable(&result->addresses[i]))
-            kept.addresses[kept.count++] = result->addresses[i];
+    for (unsigned i = 0; i < result->count; i++) {
+        if (!is_reachable(&result->addresses[i]))
+            continue;
+        kept.tiers[kept.count] = result->tiers[i];
+        kept.weights[kept.count] = result->weights[i];
+        kept.addresses[kept.count++] = result->addresses[i];
+    }
     if (kept.count)
         *result = kept;
 }
@@ -251,22 +257,42 @@ static void on_services(void *arg, int status, int timeouts, unsigned char *repl
         note_ttls(reply, n, services->result);
 }
 
-/* RFC 2782: the targets of the lowest priority that has an address. */
+/* RFC 2782: a weight of 0 is a very small one beside others. */
+static void ask_target(ares_channel channel, const struct ares_srv_reply *target, uint16_t tier,
+                       struct resolved *result)
+{
+    unsigned before = result->count;
+    uint32_t weight = target->weight ? (uint32_t)target->weight * WEIGHT_SCALE : 1;
+
+    ask_addresses(channel, target->host, target->port, result);
+    for (unsigned i = before; i < result->count; i++) {
+        uint32_t part = weight / (result->count - before);
+        result->weights[i] = part ? part : 1;
+        result->tiers[i] = tier;
+    }
+}
+
+/* RFC 2782: the targets of all priorities, the lowest first, as far as there is room. */
 static void ask_services(ares_channel channel, const char *host, struct resolved *result)
 {
     enum { IN = 1, SRV = 33 };
     struct services services = { result, NULL };
+    unsigned asked = 0;
 
     ares_query(channel, host, IN, SRV, on_services, &services);
     channel_run(channel);
-    for (uint32_t from = 0; services.list && !result->count && from <= UINT16_MAX;) {
+    result->is_service = true;
+    uint16_t tier = 0;
+    for (uint32_t from = 0; services.list && result->count < RESOLVER_MOST && from <= UINT16_MAX;) {
+        unsigned before = result->count;
         uint32_t priority = UINT32_MAX;
         for (const struct ares_srv_reply *one = services.list; one; one = one->next)
             if (one->priority >= from && one->priority < priority)
                 priority = one->priority;
         for (const struct ares_srv_reply *one = services.list; one && priority != UINT32_MAX; one = one->next)
-            if (one->priority == priority)
-                ask_addresses(channel, one->host, one->port, result);
+            if (one->priority == priority && result->count < RESOLVER_MOST && ++asked <= TARGETS_MOST)
+                ask_target(channel, one, tier, result);
+        tier = (uint16_t)(tier + (result->count > before));
         from = priority == UINT32_MAX ? priority : priority + 1;
     }
     ares_free_data(services.list);
@@ -284,6 +310,7 @@ static bool take_literal(struct resolver_job *job)
     else if (inet_pton(AF_INET6, job->host, &v6.sin6_addr) == 1)
         add_address(&job->result, (const struct sockaddr *)&v6, sizeof(v6), job->port);
     job->result.ttl = TTL_MOST;
+    job->result.first_tier = job->result.count;
     return job->result.count > 0;
 }
 
@@ -304,6 +331,8 @@ static void work(struct job *base)
         ask_addresses(channel, job->host, job->port, result);
     ares_destroy(channel);
     drop_unreachable(result);
+    while (result->first_tier < result->count && result->tiers[result->first_tier] == result->tiers[0])
+        result->first_tier++;
     if (result->count)
         result->why = NULL;
     else if (!result->why)

@@ -198,9 +198,22 @@ static void ask(struct exchange *x, struct pool *pool)
 
 static void connect_to_name(struct exchange *x);
 
+static void note_target(struct exchange *x, bool worked)
+{
+    struct pool *pool = pool_of(x);
+
+    if (x->target < 0 || (unsigned)x->target >= pool->addresses.count)
+        return;
+    if (worked)
+        service_worked(&pool->service, x->target);
+    else
+        service_failed(&pool->service, x->target, server_of(x)->rules.fail_timeout);
+}
+
 /* A name's other addresses are tried before the server counts as failed. */
 static void connect_failed(struct exchange *x, const char *why)
 {
+    note_target(x, false);
     if (server_of(x)->host.n && x->addresses_tried < pool_of(x)->addresses.count) {
         exchange_let_go(x);
         connect_to_name(x);
@@ -220,14 +233,32 @@ static void connect_to(struct exchange *x, const struct addr *to)
     deadline_set(&x->uc->deadline, x->r->plan->core->timeout_connect);
 }
 
-static void connect_to_name(struct exchange *x)
+static struct addr addr_of(const struct sockaddr_storage *storage)
 {
-    struct pool *pool = pool_of(x);
-    const struct sockaddr_storage *storage = &pool->addresses.addresses[pool->next_address++ % pool->addresses.count];
     struct addr to = { .n = storage->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in) };
 
     to.storage = *storage;
+    return to;
+}
+
+/* Which of the name's addresses is next: by priority and weight where it has SRV records, else in turn. */
+static struct addr next_address(struct exchange *x)
+{
+    struct pool *pool = pool_of(x);
+    const struct resolved *all = &pool->addresses;
+
     x->addresses_tried++;
+    x->target = all->is_service ? service_choose(&pool->service, all, x->targets_tried) : -1;
+    if (x->target < 0)
+        return addr_of(&all->addresses[pool->next_address++ % all->count]);
+    x->targets_tried |= 1u << x->target;
+    return addr_of(&all->addresses[x->target]);
+}
+
+static void connect_to_name(struct exchange *x)
+{
+    struct addr to = next_address(x);
+
     connect_to(x, &to);
 }
 
@@ -282,31 +313,40 @@ static void connect_fresh(struct exchange *x)
         connect_to(x, &server_of(x)->addr);
 }
 
-static struct upstream_conn *take_idle(struct exchange *x, struct pool *pool)
+static struct upstream_conn *take_idle(struct exchange *x, struct pool *pool, const struct addr *to)
 {
     struct proxy_ends ends;
 
     if (!x->upstream->proxy_version)
-        return pool_take_idle(pool, NULL);
+        return pool_take_idle(pool, to, NULL);
     announce_ends(x->r, &ends);
-    return pool_take_idle(pool, &ends);
+    return pool_take_idle(pool, to, &ends);
 }
 
 void exchange_go(struct exchange *x)
 {
     struct pool *pool = pool_of(x);
+    struct upstream_conn *uc;
+    struct addr to;
 
     if (server_of(x)->host.n && clock_ms() >= pool->addresses_until)
         ask(x, pool);
-    struct upstream_conn *uc = take_idle(x, pool);
     if (x->attempts > 1)
         tally_add(server_of(x)->state->tally, SERVER_RETRIES, 1);
     x->addresses_tried = 0;
+    x->targets_tried = 0;
+    x->target = -1;
+    bool has_targets = pool->addresses.is_service && pool->addresses.count > 0;
+    if (has_targets) /* first, so that requests on kept connections go by the weights too */
+        to = next_address(x);
+    uc = take_idle(x, pool, has_targets ? &to : NULL);
     x->attempt_us = clock_us();
     x->head_us = 0;
     x->r->upstream_addr = server_of(x)->name;
     if (uc)
         begin(x, uc, true);
+    else if (has_targets)
+        connect_to(x, &to);
     else
         connect_fresh(x);
 }
@@ -338,6 +378,7 @@ void exchange_conn_ready(struct upstream_conn *uc, bool ok)
     bool handshake = uc->conn.transport != NULL;
 
     if (ok) {
+        note_target(x, true);
         on_connected(x);
         return;
     }
@@ -477,6 +518,7 @@ void exchange_conn_due(struct upstream_conn *uc)
 
     switch (x->phase) {
     case EXCHANGE_CONNECTING:
+        note_target(x, false);
         give_up_server(x, 504, uc->conn.transport ? "TLS handshake timed out" : "connection timed out");
         return;
     case EXCHANGE_HEAD:

@@ -37,6 +37,8 @@ struct exchange {
     bool is_malformed;          /* what the server sent is no HTTP */
     int32_t sticks_to; /* the server that the client's cookie names; -1: none that holds */
     unsigned addresses_tried; /* of the server's name */
+    uint32_t targets_tried;   /* of its SRV records, a bit each */
+    int target;               /* the one it goes to; -1: the name has no such records */
     bool renews_cookie;
     bool on_trial;     /* this request tells whether the server is back */
     str upgrade;       /* the protocol that its head asks for; empty: none */

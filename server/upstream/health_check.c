@@ -235,7 +235,7 @@ static void on_resolved(struct resolver_query *query, const struct resolved *res
         finish(c, false, result->why ? result->why : "name does not resolve");
         return;
     }
-    const struct sockaddr_storage *storage = &result->addresses[c->next_address++ % result->count];
+    const struct sockaddr_storage *storage = &result->addresses[c->next_address++ % result->first_tier];
     struct addr to = { .n = storage->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in) };
     to.storage = *storage;
     connect_to(c, &to);

@@ -19,6 +19,7 @@ server_libweir_a_SOURCES += \
 	server/upstream/retry.c server/upstream/retry.h \
 	server/upstream/round_robin.c \
 	server/upstream/server_state.c server/upstream/server_state.h \
+	server/upstream/service.c server/upstream/service.h \
 	server/upstream/sticky.c server/upstream/sticky.h \
 	server/upstream/upstream.c server/upstream/upstream.h \
 	server/upstream/server_figures.c server/upstream/server_figures.h \

@@ -160,6 +160,7 @@ void pool_use_addresses(struct pool *pool, const struct resolved *result)
 {
     struct list *next;
 
+    service_carry(&pool->service, &pool->addresses, result);
     pool->addresses = *result;
     for (struct list *link = pool->idle.next; link != &pool->idle; link = next) {
         next = link->next;
@@ -261,7 +262,7 @@ struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, str
     return uc;
 }
 
-struct upstream_conn *pool_take_idle(struct pool *pool, const struct proxy_ends *announced)
+struct upstream_conn *pool_take_idle(struct pool *pool, const struct addr *to, const struct proxy_ends *announced)
 {
     for (struct list *link = pool->idle.next, *next; link != &pool->idle; link = next) {
         next = link->next;
@@ -271,6 +272,8 @@ struct upstream_conn *pool_take_idle(struct pool *pool, const struct proxy_ends 
             continue;
         }
         if (announced && !proxy_ends_equal(announced, &uc->announced))
+            continue;
+        if (to && memcmp(&to->storage, &uc->to.storage, sizeof(to->storage)) != 0)
             continue;
         list_remove(&uc->link);
         idle_change(pool, -1);

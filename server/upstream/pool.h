@@ -12,6 +12,7 @@
 #include "net/proxy_header.h"
 #include "pipeline/intake.h"
 #include "pipeline/request.h"
+#include "upstream/service.h"
 #include "upstream/upstream.h"
 
 struct exchange;
@@ -27,6 +28,7 @@ struct pool {
     struct resolved addresses; /* of the name; count 0: none yet */
     uint64_t addresses_until;  /* ms: older ones are used, and asked for again */
     unsigned next_address;
+    struct service service; /* of a name with SRV records: its targets */
     struct resolver_query query;
     bool asking;
     struct list waiting; /* exchanges that wait for the first answer */
@@ -66,7 +68,7 @@ struct upstream_local *upstream_local(struct weir_upstream *upstream); /* this w
 void upstream_local_free(const struct weir_upstream *upstream, struct upstream_local *local);
 
 /* NULL: none that is still good. announced: only one whose PROXY header named these; NULL: there are no headers. */
-struct upstream_conn *pool_take_idle(struct pool *pool, const struct proxy_ends *announced);
+struct upstream_conn *pool_take_idle(struct pool *pool, const struct addr *to, const struct proxy_ends *announced);
 /* NULL: failed at once */
 struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, struct exchange *exchange);
 /* idle, or closed when there are enough */

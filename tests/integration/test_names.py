@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Names of servers, as a DNS server of the test's own (dnsmasq, loopback) tells them."""
 
+import collections
 import socket
 import subprocess
 import time
@@ -101,6 +102,39 @@ def test_srv_records_say_where(weir, dns, answering):
     one = weir(f"resolver 127.0.0.1:{dns.port}; upstream u {{ server _http._tcp.svc.test; }} site _ {{ proxy u; }}")
     assert [one.get().text for _ in range(6)] == ["near"] * 6
     assert not far.requests
+
+
+def service(dns, *targets):
+    """SRV records: (name, port, priority, weight), all on 127.0.0.1."""
+    dns.say(*(f"srv-host=_http._tcp.svc.test,{name}.test,{port},{priority},{weight}"
+              for name, port, priority, weight in targets),
+            *(f"host-record={name}.test,127.0.0.1" for name, *_ in targets))
+
+
+def test_srv_weights_share_the_requests(weir, dns, answering):
+    """RFC 2782: 3:1, over kept connections too; a weight of 0 gets next to nothing."""
+    heavy, light, none = (answering(named(name)) for name in ("heavy", "light", "none"))
+    service(dns, ("heavy", heavy.port, 10, 30), ("light", light.port, 10, 10), ("none", none.port, 10, 0))
+    one = weir(f"workers 1; resolver 127.0.0.1:{dns.port}; upstream u {{ server _http._tcp.svc.test; }}"
+               " site _ { proxy u; }")
+    client = one.connect()
+    counts = collections.Counter(client.get().text for _ in range(600))
+    assert 0.65 < counts["heavy"] / 600 < 0.85 and counts["none"] < 10, counts
+    assert heavy.accepted + light.accepted < 20
+
+
+def test_srv_priorities_stand_in(weir, dns, answering):
+    """Nothing fails when the first is away; it is used again when it is back."""
+    port = free_port()
+    far = answering(named("far"))
+    service(dns, ("near", port, 10, 1), ("far", far.port, 20, 1))
+    one = weir(f"workers 1; resolver 127.0.0.1:{dns.port}; upstream u {{ server _http._tcp.svc.test fail_timeout=1s; }}"
+               " site _ { proxy u; }")
+    client = one.connect()
+    assert [client.get().text for _ in range(10)] == ["far"] * 10
+    answering(named("near"), address=("127.0.0.1", port))
+    eventually(lambda: client.get().text == "near", "the first is back")
+    assert [client.get().text for _ in range(10)] == ["near"] * 10
 
 
 def test_a_dead_name_is_a_dead_server(weir, dns, pair):
