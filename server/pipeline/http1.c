@@ -36,6 +36,7 @@ static uint64_t wait_ms(const struct h1 *h, enum h1_waits kind)
     }
 }
 
+/* A head that does not come to its end is as good as silence, and holds a buffer. */
 static void note_idle(struct weir_conn *c, bool is_idle)
 {
     list_remove(&c->idle);
@@ -50,7 +51,7 @@ static void wait_for(struct h1 *h, enum h1_waits kind, bool again)
 {
     if (h->waits == kind && !again)
         return;
-    note_idle(h->c, kind == H1_WAITS_IDLE);
+    note_idle(h->c, kind == H1_WAITS_IDLE || kind == H1_WAITS_HEAD);
     h->waits = kind;
     h->moved = 0;
     if (kind != H1_WAITS_NOTHING)

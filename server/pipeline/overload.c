@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 
 enum { RETRY_MS = 100, GRACE_MS = 1000, LINE_EVERY_MS = 60 * 1000 };
-enum { IDLE_AT_ONCE = 16, LOOKED_AT_MOST = 64, DESCRIPTORS_APART = 64 };
+enum { IDLE_AT_ONCE = 16, IDLE_MOST = 256, LOOKED_AT_TIMES = 4, DESCRIPTORS_APART = 64 };
 
 struct seat { /* what other workers may do to a worker; of the process's life, so that late mail finds it */
     struct message message;
@@ -124,7 +124,7 @@ static unsigned close_idle(struct pipeline_worker *pw, unsigned most)
 
     list_each(link, &pw->idle) {
         struct weir_conn *c = list_entry(link, struct weir_conn, idle);
-        if (closed == most || looked_at++ == LOOKED_AT_MOST)
+        if (closed == most || looked_at++ == most * LOOKED_AT_TIMES)
             break;
         if (!may_go(c))
             continue;
@@ -136,6 +136,17 @@ static unsigned close_idle(struct pipeline_worker *pw, unsigned most)
     if (closed)
         count(&house.idle_closed, closed);
     return closed;
+}
+
+/* How many have to go while nobody is let in: one for a place, and as many as may hold what there is too much of. */
+static unsigned idle_in_the_way(const struct core_conf *core)
+{
+    uint64_t memory = memory_now(), most = most_memory(core);
+
+    if (memory <= most)
+        return 1;
+    uint64_t count = 1 + (memory - most) / BLOCK_SMALL;
+    return count < IDLE_MOST ? (unsigned)count : IDLE_MOST;
 }
 
 /* -- waiting ------------------------------------------------------------------------------------------------------- */
@@ -215,7 +226,7 @@ static void on_retry(struct deadline *deadline)
     const struct core_conf *core = limits();
 
     if (core && is_full(core)) {
-        close_idle(pw, 1);
+        close_idle(pw, idle_in_the_way(core));
         ask_others(pw);
     }
     relieve(pw);
@@ -232,7 +243,7 @@ static void run_poke(struct message *message)
     if (!core)
         return;
     if (is_asked && is_full(core))
-        close_idle(pw, 1);
+        close_idle(pw, idle_in_the_way(core));
     relieve(pw);
 }
 

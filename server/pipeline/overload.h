@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* overload.h: how much the process takes on: connections in all and per client, and memory that traffic holds.
  *
- *     max_connections   connections idle for a second give way, the longest idle first; with none
- *                       so idle accepting pauses: the kernel's queue waits
+ *     max_connections   connections idle for a second give way, the longest idle first (one that is a second into the
+ *                       head of a request is idle); with none so idle accepting pauses: the kernel's queue waits
  *     per_client        closed at once, before a byte is read
  *     max_memory        from 7/8 of it on idle connections are closed, the longest idle first; above it requests are
  *                       answered 503 before any hook sees them; health checks are, and accepting pauses, only 1/8 above

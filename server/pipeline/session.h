@@ -37,7 +37,7 @@ struct weir_conn {
     struct deadline deadline;
     struct deferred flush;     /* output goes out once a turn */
     struct deferred reap;
-    struct list idle;          /* among those that nothing is under way on, the longest idle first */
+    struct list idle;          /* among those that no request is under way on, the longest idle first */
     uint64_t idle_since;       /* ms */
     uint32_t client_place;     /* where its address is counted */
     const struct listen_point *point;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Peers that want too much: memory, descriptors and time stay for the others."""
 
+import contextlib
 import os
 import re
 import resource
@@ -170,6 +171,27 @@ def test_slow_readers_of_large_answers_are_bounded(weir, answering):
     for client in slow:
         client.reset()
     eventually(lambda: one.get("/here").status == 200, "service is back")
+
+
+def test_heads_that_do_not_end_keep_nobody_out(weir):
+    """Slow headers: what they hold is bounded, however many they are; the longest waiting ones give way."""
+    one = weir("workers 1; max_memory 8m; timeout header=60s; "
+               "site _ { route / { respond 200 ok; } route = /up { health; } }")
+    flood = [one.connect() for _ in range(1500)]
+    for client in flood:
+        client.send(b"G")
+    for client in flood:
+        with contextlib.suppress(OSError):
+            client.send(b"ET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 14000)
+
+    def is_served(target):
+        with contextlib.suppress(OSError, Closed):
+            return one.get(target).status == 200
+
+    eventually(lambda: is_served("/up"), "health checks are served")
+    eventually(lambda: is_served("/"), "others are served")
+    assert overload(one)["memory"] <= 9 * 1024 * 1024
+    assert overload(one)["idle_closed"] > 500
 
 
 # -- descriptors -------------------------------------------------------------------------------------------------------

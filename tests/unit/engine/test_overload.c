@@ -95,6 +95,31 @@ static void idle_connections_go_first_and_the_longest_idle_of_them(void **state)
     engine_down();
 }
 
+static void heads_that_do_not_end_are_idle(void **state)
+{
+    struct peer *half[40], *whole;
+
+    (void)state;
+    engine_up(CONF_MEMORY);
+    whole = client_open();
+    peer_put(whole, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for (size_t i = 0; i < COUNT(half); i++)
+        peer_put(half[i] = client_open(), "GET /here HTTP/1.1\r\nHos");
+    mem_hold(7 * MIB);
+    asks_for("/here", 200);
+    for (size_t i = 0; i < COUNT(half); i++)
+        expect_nothing(half[i]); /* their second is not over */
+    engine_advance(1000);
+    asks_for("/here", 200);
+    mem_hold(-7 * MIB);
+    for (size_t i = 0; i < 16; i++)
+        expect_end(half[i]);
+    expect_nothing(whole); /* it waits for us */
+    peer_put(half[39], "t: a\r\n\r\n");
+    expect(half[39], 200, "here");
+    engine_down();
+}
+
 static void limits_change_with_a_reload(void **state)
 {
     (void)state;
@@ -307,6 +332,7 @@ int main(void)
         cmocka_unit_test(new_requests_are_shed_and_health_checks_last),
         cmocka_unit_test(a_shed_request_reaches_no_origin),
         cmocka_unit_test(idle_connections_go_first_and_the_longest_idle_of_them),
+        cmocka_unit_test(heads_that_do_not_end_are_idle),
         cmocka_unit_test(limits_change_with_a_reload),
         cmocka_unit_test(what_is_held_is_counted_and_given_back),
         cmocka_unit_test(a_client_has_so_many_connections),
