@@ -329,7 +329,7 @@ static void listen_tcp(struct sockaddr_in *at)
     MUST(getsockname(e.listener, (struct sockaddr *)at, &n) == 0);
 }
 
-/* Connections that are over keep their pair of addresses for a minute: one address has not ports enough for a fuzzer. */
+/* Connections that are over keep their pair of addresses for a minute: one address has too few ports for a fuzzer. */
 static void take_another_address(int fd)
 {
     struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010000 | e.clients % 65536) };
