@@ -238,7 +238,7 @@ static const struct {
     { "TLS 1.3", "-tls1_3", "a.example", NULL },
     { "TLS 1.2", "-tls1_2", "a.example", NULL },
     { "another name", "-tls1_3", "b.example", "certificate of b.example: name does not match" },
-    { "too old", "-tls1_1", "a.example", "tlsv1 alert protocol version" },
+    { "too old", "-tls1_1", "a.example", "refused by a.example: tlsv1 alert protocol version" },
 };
 
 /* s_server says at which port it listens when that was left to the system. */

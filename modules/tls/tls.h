@@ -66,7 +66,7 @@ struct tls_conn {
     bool may_stop;             /* then do not ask it again in this call */
     bool saw_end;              /* the socket's end */
     bool has_more;             /* readv stopped for lack of room, or the handshake read ahead */
-    bool is_leaving;           /* the farewell is written, and the socket's own follows: one segment for both */
+    bool more_follows;         /* at once: another record, or the end of the socket behind the farewell */
     uint32_t held_n;
     char *held;                /* a sealed ticket that leaves with the next record */
 };

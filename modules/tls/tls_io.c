@@ -105,7 +105,7 @@ static ssize_t send_all(const struct tls_conn *t, const char *from, size_t n)
 {
     struct iovec parts[] = { { t->held, t->held_n }, { (void *)(uintptr_t)from, n } };
     struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-    int flags = MSG_NOSIGNAL | (t->is_leaving ? MSG_MORE : 0);
+    int flags = MSG_NOSIGNAL | (t->more_follows ? MSG_MORE : 0);
 
     return t->held_n > 0 ? sendmsg(t->fd, &message, flags) : send(t->fd, from, n, flags);
 }
@@ -193,6 +193,7 @@ static void begin_call(struct tls_conn *t)
     errno = 0;
     t->is_drained = false;
     t->may_stop = false;
+    t->more_follows = false;
 }
 
 static int answer_to(struct tls_conn *t, int code)
@@ -409,14 +410,18 @@ int64_t tls_writev(void *state, const weir_str *from, uint32_t count)
     struct cursor c = { from, count, 0, 0 };
     char room[TLS_RECORD];
     int64_t total = 0;
+    size_t left = 0;
 
     if (t->is_broken)
         return WEIR_IO_ERROR;
     begin_call(t);
+    for (uint32_t i = 0; i < count; i++)
+        left += from[i].n;
     for (skip_empty(&c); c.i < c.count; skip_empty(&c)) {
         /* A record the socket did not take is already sealed: OpenSSL wants the same content offered again. */
         weir_str record = next_record(&c, t->retry > 0 ? t->retry : TLS_RECORD, room);
         size_t sent = 0;
+        t->more_follows = record.n < left;
         if (SSL_write_ex(t->ssl, record.p, record.n, &sent) != 1) {
             int answer = answer_to(t, SSL_get_error(t->ssl, 0));
             t->retry = answer == WEIR_IO_WANT_WRITE ? (uint32_t)record.n : 0;
@@ -429,6 +434,7 @@ int64_t tls_writev(void *state, const weir_str *from, uint32_t count)
         }
         t->retry = 0;
         total += (int64_t)sent;
+        left -= sent;
         advance(&c, sent);
     }
     return total;
@@ -444,7 +450,7 @@ int tls_shutdown(void *state)
     if (!t->is_done || t->is_broken || t->retry > 0)
         return WEIR_IO_ERROR;
     begin_call(t);
-    t->is_leaving = true;
+    t->more_follows = true;
     rc = SSL_shutdown(t->ssl);
     if (rc >= 0)
         return 1; /* ours is on its way; nobody waits for the peer's */

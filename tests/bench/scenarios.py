@@ -109,6 +109,7 @@ class Latency(Scenario):
     """Answer times at a fixed rate that every proxy can hold."""
     unit = "request"
     rate = 6000
+    rounds = 3
 
     def measure(self, proxy, requests):
         seconds = 3
