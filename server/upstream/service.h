@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* service.h: a server that is a name with SRV records: which of its targets the next request goes to.
  *
- * Shape:   of the lowest priority that has a target in order, one by chance and weight; targets of higher ones stand in.
+ * Shape:   of the lowest priority that has a target in order, one by chance and weight; targets of higher ones stand
+ *          in.
  *          A target to which no connection could be made is passed over for a while, unless all are.
  * Owner:   embedded in a pool, whose addresses it is about, by index.
  * Thread:  the pool's worker.

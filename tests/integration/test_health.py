@@ -121,11 +121,12 @@ def test_the_budget_bounds_retries(weir, answering):
 
 
 def test_kill_9_under_load_fails_no_get(weir, session_folder):
-    """200 requests/s over three nginx with retries on; one is killed and comes back."""
+    """200 requests/s over three nginx with retries on; one is killed, and the active check brings it back."""
     fleet = [start_named_nginx(session_folder / f"nginx-kill-{name}", name) for name in "abc"]
     try:
-        servers = " ".join(f"server 127.0.0.1:{one.port} fail_timeout=1s;" for one in fleet)
-        one = weir(f"workers 2; upstream u {{ {servers} retry attempts=3; }} site _ {{ proxy u; }}")
+        servers = " ".join(f"server 127.0.0.1:{one.port} fail_timeout=1h;" for one in fleet)
+        one = weir(f"workers 2; upstream u {{ {servers} retry attempts=3; health_check interval=200ms; }}"
+                   " site _ { proxy u; }")
         statuses, stop = [], threading.Event()
 
         def load():
