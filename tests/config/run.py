@@ -49,8 +49,14 @@ def fails_as_told(scratch, path):
 
 
 def in_scratch(scratch, text, name):
-    """A copy whose absolute paths lie in the scratch folder, for examples that name /etc and /var."""
+    """A copy whose absolute paths lie in the scratch folder, for examples that name /etc and /var; data files that
+    modules have for examples lie beside it, and in fixtures/, as beside the module's own."""
     path = scratch / name
+    (scratch / "fixtures").mkdir(exist_ok=True)
+    for data in TOP.glob("modules/*/fixtures/*"):
+        for place in (scratch, scratch / "fixtures"):
+            if not (place / data.name).exists():
+                (place / data.name).symlink_to(data)
     path.write_text(re.sub(r"/(etc|var/log)/weir", str(scratch), text))
     return path
 
