@@ -124,6 +124,10 @@ bool changes_remember(str rest)
 
     if (!str_split(&rest, ' ', &name) || !str_split(&rest, ' ', &mark) || !str_to_u64(mark, &fingerprint))
         return false;
+    if (!rest.n) {
+        record_forget(name);
+        return true;
+    }
     struct record *record = record_new(name, fingerprint, rest);
     if (!record)
         return false;
@@ -570,22 +574,51 @@ int changes_make(const struct changes_place *place, const struct change_order *o
 
 /* -- a new configuration ------------------------------------------------------------------------------------------- */
 
-static bool carry(struct weir_upstream *u, const struct schema *schema, struct arena *arena, str text)
+/* NULL after it was told. */
+static struct weir_upstream *build_told(struct weir_upstream *u, const struct schema *schema, struct arena *arena,
+                                        str text)
 {
     struct doing d = { .schema = schema, .arena = arena };
     struct change *orders = arena_array(arena, struct change, ORDERS_MOST + 1);
     uint32_t count = 0;
 
     if (!orders || !read_orders(text, orders, &count))
-        return false;
-    struct weir_upstream *version = build(&d, u, orders, count);
-    if (!version) {
+        refuse(&d, 503, "it cannot be read");
+    struct weir_upstream *version = d.why.n ? NULL : build(&d, u, orders, count);
+    if (!version)
         log_error("upstream %.*s: what was changed at run time cannot be done again: %.*s", STR_ARG(u->name),
                   STR_ARG(d.why));
-        return false;
-    }
-    version_install(u, version);
-    return true;
+    return version;
+}
+
+static void carry(struct weir_upstream *u, const struct schema *schema, struct arena *arena, str text)
+{
+    struct weir_upstream *version = build_told(u, schema, arena, text);
+
+    if (version)
+        version_install(u, version);
+}
+
+static void follow(const struct changes_place *place, struct weir_upstream *u, struct arena *arena)
+{
+    struct weir_upstream *former = upstream_now(u);
+    struct weir_upstream *version = build_told(u, place->schema, arena, changes_told(u));
+
+    if (version && version_publish(u, version, place->main, place->workers))
+        health_checks_follow(former, version);
+    else if (version)
+        version_drop(version);
+}
+
+void changes_follow(const struct changes_place *place, str record)
+{
+    struct arena *arena = changes_remember(record) ? arena_create(TEXT_MOST, 0) : NULL;
+    str name = str_upto(record, str_find(record, ' ')), why;
+    struct weir_upstream *u = arena ? changes_find(place->all, name, arena, &why) : NULL;
+
+    if (u)
+        follow(place, u, arena);
+    arena_destroy(arena);
 }
 
 void changes_carry_over(struct weir_upstream *all, const struct schema *schema)

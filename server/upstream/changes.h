@@ -34,6 +34,8 @@ int changes_make(const struct changes_place *place, const struct change_order *o
 struct weir_upstream *changes_find(struct weir_upstream *all, str name, struct arena *arena, str *why);
 
 bool changes_remember(str record); /* of a former process; false: cannot be understood, or no memory */
+/* The same, while this process serves already: the former one was told so when its successor had begun. */
+void changes_follow(const struct changes_place *place, str record);
 /* A new configuration: before its snapshot is published, then behind that; what its text has overtaken is dropped. */
 void changes_carry_over(struct weir_upstream *all, const struct schema *schema);
 void changes_settle(struct weir_upstream *all, void (*keep)(str record));

@@ -236,6 +236,34 @@ def test_changes_outlive_a_crash_and_an_upgrade(weir, fleet):
     eventually(lambda: set(answers(one)) == {"b", "c"}, "the supervisor of the upgrade knows it too")
 
 
+def test_changes_during_an_upgrade_are_not_lost(weir, fleet):
+    """What was answered with 200, one change after the other, holds in the new server, whoever answered."""
+    one = weir(text_of(fleet, "ab"))
+    former, weights, over = one.server(), [], threading.Event()
+
+    def go_on():
+        weight = 1
+        while not over.wait(0.05):
+            weight = weight % 1000 + 1
+            try:
+                status, _ = one.ask("POST", f"/v1/upstreams/u/weight?server={fleet['a']}&weight={weight}")
+            except OSError:  # the former server closed its door under our hands
+                continue
+            if status == 200:
+                weights.append(weight)
+
+    changing = threading.Thread(target=go_on)
+    changing.start()
+    try:
+        assert one.cli("upgrade").returncode == 0
+        eventually(lambda: one.status()["pid"] != former, "the new one answers")
+    finally:
+        over.set()
+        changing.join()
+    assert len(weights) > 3
+    eventually(lambda: server_of(one, fleet["a"])["weight"] == weights[-1], "the last change holds")
+
+
 def test_checks_follow(weir, fleet, answering):
     """A server that is added is checked, one that is removed is not."""
     health = answering(lambda request: named("x")(request).replace(b"200 OK", b"500 No"))

@@ -311,10 +311,25 @@ static void keep_change(str record)
     tell("upstream", record);
 }
 
+static struct changes_place changes_place(void)
+{
+    return (struct changes_place){ configuration_upstreams(sv.live), sv.live->snapshot->schema, sv.main, sv.workers,
+                                   keep_change };
+}
+
+static void take_change(str record)
+{
+    const struct changes_place place = sv.live ? changes_place() : (struct changes_place){ 0 };
+
+    if (!sv.live && !changes_remember(record))
+        log_error("what was changed in an upstream cannot be kept: %.*s", STR_ARG(record));
+    else if (sv.live && !sv.stopping)
+        changes_follow(&place, record);
+}
+
 int server_change_upstream(const struct change_order *order, struct arena *arena, str *text)
 {
-    const struct changes_place place = { configuration_upstreams(sv.live), sv.live->snapshot->schema, sv.main,
-                                         sv.workers, keep_change };
+    const struct changes_place place = changes_place();
 
     if (!sv.stopping)
         return changes_make(&place, order, arena, text);
@@ -531,7 +546,7 @@ static void on_message(struct channel_message *m)
     else if (str_equal(m->verb, S("quarantine")))
         take_quarantine(m->rest);
     else if (str_equal(m->verb, S("upstream")))
-        changes_remember(m->rest);
+        take_change(m->rest);
     else if (str_equal(m->verb, S("drain")))
         sv.draining = sv.keep_alive_off = true;
     else if (str_equal(m->verb, S("start")))

@@ -365,6 +365,20 @@ static void on_ready(struct child *child)
     }
 }
 
+static void pass_change(const struct child *from, const struct child *to, str record)
+{
+    if (to && to != from && to->channel >= 0)
+        channel_send(to->channel, "upstream", record, -1);
+}
+
+/* While a new server is about to take over, both are to know. */
+static void keep_change(const struct child *from, str record)
+{
+    kept_changes_put(&sv.changes, record);
+    pass_change(from, sv.current, record);
+    pass_change(from, sv.next, record);
+}
+
 /* Only who serves may ask for changes. */
 static void on_wish(const struct channel_message *m)
 {
@@ -378,8 +392,6 @@ static void on_wish(const struct channel_message *m)
         sv.is_draining = str_equal(m->rest, S("on"));
     else if (str_equal(m->verb, S("reopen")))
         reopen_logs();
-    else if (str_equal(m->verb, S("upstream")))
-        kept_changes_put(&sv.changes, m->rest);
     else if (str_equal(m->verb, S("reloaded")))
         change_reloaded(true);
     else if (str_equal(m->verb, S("reload-failed"))) {
@@ -396,7 +408,9 @@ static void on_verb(struct child *child, const struct channel_message *m)
     else if (str_equal(m->verb, S("failed"))) {
         log_error("server cannot start:\n%.*s", STR_ARG(m->rest));
         change_failed(child, m->rest);
-    } else if (child == sv.current)
+    } else if (str_equal(m->verb, S("upstream")))
+        keep_change(child, m->rest);
+    else if (child == sv.current)
         on_wish(m);
     else if (str_equal(m->verb, S("reload")))
         channel_send(child->channel, "refused", S("another server is about to take over: try again\n"), -1);
