@@ -4,10 +4,10 @@
  *     bytes --h2_receive--> [guard: frame headers, limits] --> nghttp2 --> calls (open, head, data, ...) --> owner
  *     owner --h2_respond, source, h2_wake--> nghttp2 --h2_produce--> chain
  *
- * Shape:   nghttp2 frames, packs heads (HPACK), counts windows and chooses whose DATA goes next; what it would let pass
- *          is looked at before (h2_guard.h), what heads mean behind it (h2_head.h).
- * Owner:   of the session: whoever created it. A stream is embedded in something of the owner's, given in calls.open and
- *          forgotten behind calls.closed. Content that is sent is moved by reference out of stream->source.
+ * Shape:   nghttp2 frames, packs heads (HPACK), counts windows and chooses whose DATA goes next; what it lets pass is
+ *          looked at before (h2_guard.h), what heads mean behind it (h2_head.h).
+ * Owner:   of the session: whoever created it. A stream is embedded in something of the owner's, given in calls.open,
+ *          and forgotten behind calls.closed. Content that is sent is moved by reference out of stream->source.
  * Thread:  one. None of the calls may end in h2_receive, h2_produce or h2_destroy; the other functions may be used.
  * Errors:  of a stream: it is reset. Of the connection: h2_receive says false, and h2_produce ends with a GOAWAY.
  * Source:  RFC 9113, RFC 7541, RFC 8441, RFC 9218. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { BLOCK_FRAMES_MOST = 32, BYTES_PER_WINDOW_UPDATE = 2048 };
+enum { BLOCK_FRAMES_MOST = 9, BYTES_PER_WINDOW_UPDATE = 2048 };
 
 /* A burst, and how many come back a second. A browser drops a page with a hundred pictures at once; nobody honest is
  * near the others. */

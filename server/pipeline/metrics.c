@@ -46,6 +46,16 @@ bool metrics_worker_up(struct pipeline_worker *pw)
     return fits;
 }
 
+static void add_figures(struct figures *to, const struct pipeline_worker *pw)
+{
+    to->requests += cell_read(&pw->requests_total);
+    to->accepted += cell_read(&pw->accepted_total);
+    to->h2_connections += cell_read(&pw->h2_connections_total);
+    to->h2_stalls += cell_read(&pw->h2_stalls_total);
+    for (unsigned i = 0; i < H2_ABUSE_COUNT; i++)
+        to->h2_abuses[i] += cell_read(&pw->h2_abuses[i]);
+}
+
 void metrics_worker_down(struct pipeline_worker *pw)
 {
     if (!pw->metrics)
@@ -54,8 +64,7 @@ void metrics_worker_down(struct pipeline_worker *pw)
     for (unsigned i = 0; i < house.count; i++)
         if (house.workers[i] == pw)
             house.workers[i--] = house.workers[--house.count];
-    house.gone.requests += cell_read(&pw->requests_total);
-    house.gone.accepted += cell_read(&pw->accepted_total);
+    add_figures(&house.gone, pw);
     for (unsigned i = 0; i < METRICS_MOST; i++)
         atomic_fetch_add_explicit(&elsewhere[i], atomic_load_explicit(&pw->metrics[i], memory_order_relaxed),
                                   memory_order_relaxed);
@@ -104,8 +113,7 @@ struct figures figures_sum(void)
     pthread_mutex_lock(&house.lock);
     struct figures sum = house.gone;
     for (unsigned i = 0; i < house.count; i++) {
-        sum.requests += cell_read(&house.workers[i]->requests_total);
-        sum.accepted += cell_read(&house.workers[i]->accepted_total);
+        add_figures(&sum, house.workers[i]);
         sum.connections += cell_read(&house.workers[i]->connection_count);
     }
     pthread_mutex_unlock(&house.lock);

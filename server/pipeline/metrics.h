@@ -29,6 +29,7 @@ int64_t metric_sum(const weir_mod *mod, uint32_t metric);
 /* The server's own. requests, accepted: since the start; connections: now. */
 struct figures {
     uint64_t requests, accepted, connections;
+    uint64_t h2_connections, h2_stalls, h2_abuses[H2_ABUSE_COUNT]; /* HTTP/2, since the start */
 };
 struct figures figures_sum(void);
 

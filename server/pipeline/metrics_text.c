@@ -119,6 +119,27 @@ static void put_changes(struct out *out)
     expo_us(out, "weir_reload_last_time_seconds", NULL, 0, changes.last_ms * 1000);
 }
 
+static void put_http2(struct out *out)
+{
+    static const str kinds[H2_ABUSE_COUNT] = {
+        [H2_ABUSE_NONE] = { "", 0 },
+#define X(id, name, doc) [H2_ABUSE_##id] = { name, sizeof(name) - 1 },
+        H2_ABUSES(X)
+#undef X
+    };
+    struct figures sum = figures_sum();
+
+    put_one(out, "weir_http2_connections_total", "counter", "Client connections that spoke HTTP/2.",
+            sum.h2_connections);
+    put_one(out, "weir_http2_stalls_total", "counter", "HTTP/2 streams reset because the client took nothing in time.",
+            sum.h2_stalls);
+    expo_family(out, "weir_http2_abuses_total", "counter", "HTTP/2 connections ended for too much of something.");
+    for (unsigned i = H2_ABUSE_NONE + 1; i < H2_ABUSE_COUNT; i++) {
+        const struct expo_label kind = { "kind", kinds[i] };
+        expo_u64(out, "weir_http2_abuses_total", &kind, 1, sum.h2_abuses[i]);
+    }
+}
+
 void metrics_put_server(struct out *out, const struct snapshot *snapshot)
 {
     const struct expo_label version = { "version", S(WEIR_VERSION) };
@@ -128,6 +149,7 @@ void metrics_put_server(struct out *out, const struct snapshot *snapshot)
     put_changes(out);
     put_workers(out);
     put_overload(out, snapshot);
+    put_http2(out);
     put_one(out, "weir_requests_started_total", "counter",
             "Requests that began; those that have ended are in weir_requests_total.", figures_sum().requests);
 }
