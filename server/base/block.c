@@ -4,8 +4,8 @@
 
 #include <assert.h>
 
-/* What a thread keeps at most: 1 MiB of small and 2 MiB of large blocks. */
-enum { KEEP_SMALL = 64, KEEP_LARGE = 16 };
+/* What a thread keeps at most: 1 MiB of small, 1 MiB of medium and 2 MiB of large blocks. */
+enum { KEEP_SMALL = 64, KEEP_MEDIUM = 32, KEEP_LARGE = 16 };
 
 /* A thread tells the process what it took and gave only in steps of this size: no cache line shared on every block. */
 enum { REPORT_STEP = 1024 * 1024 };
@@ -16,6 +16,7 @@ struct free_list {
 };
 
 static _Thread_local struct free_list small_blocks = { .most = KEEP_SMALL };
+static _Thread_local struct free_list medium_blocks = { .most = KEEP_MEDIUM };
 static _Thread_local struct free_list large_blocks = { .most = KEEP_LARGE };
 static _Thread_local int64_t unreported;
 static _Atomic int64_t in_use;
@@ -35,7 +36,16 @@ static void count_bytes(int64_t n)
 
 static struct free_list *list_of(uint32_t size)
 {
-    return size == BLOCK_SMALL ? &small_blocks : size == BLOCK_LARGE ? &large_blocks : NULL;
+    switch (size) {
+    case BLOCK_SMALL:
+        return &small_blocks;
+    case BLOCK_MEDIUM:
+        return &medium_blocks;
+    case BLOCK_LARGE:
+        return &large_blocks;
+    default:
+        return NULL;
+    }
 }
 
 static struct block *take_free(struct free_list *list)
@@ -104,6 +114,7 @@ static void drop(struct free_list *list)
 void block_drop_free_lists(void)
 {
     drop(&small_blocks);
+    drop(&medium_blocks);
     drop(&large_blocks);
     report();
     mem_hold_report();

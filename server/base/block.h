@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* block.h: refcounted pieces of buffer memory, recycled per thread.
  *
- * Shape:   a header and `size` bytes behind it; BLOCK_SMALL for heads and slow peers, BLOCK_LARGE for bodies
- *          that stream.
+ * Shape:   a header and `size` bytes behind it; BLOCK_SMALL for heads and slow peers, BLOCK_MEDIUM for an answer of
+ *          common size with its head, BLOCK_LARGE for bodies that stream.
  * Owner:   whoever holds a reference; the last block_unref puts it on the calling thread's free list (or frees it).
  * Thread:  references may be dropped on any thread; the bytes are written by one thread only, before they are shared.
  * Errors:  NULL without memory. */
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BLOCK_SMALL = 16 * 1024, BLOCK_LARGE = 128 * 1024 };
+enum { BLOCK_SMALL = 16 * 1024, BLOCK_MEDIUM = 32 * 1024, BLOCK_LARGE = 128 * 1024 };
 
 struct block {
     atomic_uint refs;
@@ -24,7 +24,7 @@ struct block {
     uint8_t data[];
 };
 
-struct block *block_create(uint32_t size); /* BLOCK_SMALL or BLOCK_LARGE (recycled), any other size (not recycled) */
+struct block *block_create(uint32_t size); /* one of these is recycled, any other size is not */
 
 static inline struct block *block_ref(struct block *block)
 {

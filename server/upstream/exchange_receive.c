@@ -12,10 +12,11 @@ static const struct h1_limits limits = { .head_bytes = RESPONSE_HEAD_MOST, .fiel
 
 /* -- input buffer -------------------------------------------------------------------------------------------------- */
 
+/* A head and what comes with it at once; 16 KB of content are common, and a second read for the last bytes is dear. */
 static uint32_t block_size_wanted(const struct exchange *x)
 {
     if (x->phase != EXCHANGE_BODY)
-        return BLOCK_SMALL;
+        return BLOCK_MEDIUM;
     const struct h1_body *decoder = &x->uc->decoder;
     return decoder->kind == BODY_LENGTH && decoder->left <= BLOCK_SMALL ? BLOCK_SMALL : BLOCK_LARGE;
 }

@@ -25,7 +25,7 @@ static int start_empty(void **state)
 static void fresh_block(void **state)
 {
     (void)state;
-    static const uint32_t sizes[] = { 1, 100, BLOCK_SMALL, BLOCK_LARGE, 1000000 };
+    static const uint32_t sizes[] = { 1, 100, BLOCK_SMALL, BLOCK_MEDIUM, BLOCK_LARGE, 1000000 };
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct block *block = block_create(sizes[i]);
         assert_int_equal(block->size, sizes[i]);
@@ -102,6 +102,7 @@ static void free_lists_are_bounded(void **state)
         int kept;
     } rows[] = {
         {BLOCK_SMALL,      64},
+        { BLOCK_MEDIUM,    32},
         { BLOCK_LARGE,     16},
         { BLOCK_SMALL + 1, 0 }, /* other sizes go back at once */
         { 64,              0 },
