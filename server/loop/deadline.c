@@ -42,16 +42,27 @@ void deadline_init(struct deadline *deadline, void (*on_due)(struct deadline *))
     deadline->on_due = on_due;
 }
 
-void deadline_set(struct deadline *deadline, uint64_t ms_from_now)
+uint64_t deadline_time(uint64_t ms_from_now)
 {
     uint64_t now = clock_ms();
     uint64_t at = ms_from_now < UINT64_MAX - now ? now + ms_from_now : UINT64_MAX;
-    deadline->at = at ? at : 1; /* 0 says "not set" */
-    if (!list_is_empty(&deadline->link) && deadline->queued <= deadline->at)
+    return at ? at : 1; /* 0 says "not set" */
+}
+
+void deadline_set_at(struct deadline *deadline, uint64_t at)
+{
+    assert(at);
+    deadline->at = at;
+    if (!list_is_empty(&deadline->link) && deadline->queued <= at)
         return; /* the wheel meets it early enough and puts it where it belongs */
     struct worker *worker = worker_self();
     assert(worker);
-    arm(worker, wheel_put(&worker->wheel, deadline, now));
+    arm(worker, wheel_put(&worker->wheel, deadline, clock_ms()));
+}
+
+void deadline_set(struct deadline *deadline, uint64_t ms_from_now)
+{
+    deadline_set_at(deadline, deadline_time(ms_from_now));
 }
 
 void deadline_cancel(struct deadline *deadline)

@@ -22,6 +22,8 @@ struct deadline {
 
 void deadline_init(struct deadline *deadline, void (*on_due)(struct deadline *));
 void deadline_set(struct deadline *deadline, uint64_t ms_from_now);
+void deadline_set_at(struct deadline *deadline, uint64_t at); /* of clock_ms(), which never is 0 */
+uint64_t deadline_time(uint64_t ms_from_now); /* as a time for deadline_set_at; never 0 */
 void deadline_cancel(struct deadline *deadline); /* fine when not set */
 static inline bool deadline_is_set(const struct deadline *deadline)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "net/conn_state.h"
+#include "base/clock.h"
 #include "net/reason.h"
 
 #include <assert.h>
@@ -9,26 +10,30 @@
 
 /* Around every callback: it may close the connection, free it, or open it anew. */
 struct guard {
+    const struct conn *conn;
     bool is_gone;
-    bool *outer;
+    struct guard *outer;
 };
+
+static _Thread_local struct guard *guards; /* the innermost */
 
 static void guard_begin(struct conn *conn, struct guard *guard)
 {
-    guard->is_gone = false;
-    guard->outer = conn->gone;
-    conn->gone = &guard->is_gone;
+    *guard = (struct guard){ .conn = conn, .outer = guards };
+    guards = guard;
 }
 
-static bool guard_end(struct conn *conn, struct guard *guard) /* whether it lives; if not, conn must not be touched */
+static bool guard_end(struct guard *guard) /* whether it lives; if not, conn must not be touched */
 {
-    if (!guard->is_gone) {
-        conn->gone = guard->outer;
-        return true;
-    }
-    if (guard->outer)
-        *guard->outer = true;
-    return false;
+    guards = guard->outer;
+    return !guard->is_gone;
+}
+
+static void guards_note_end(const struct conn *conn)
+{
+    for (struct guard *guard = guards; guard; guard = guard->outer)
+        if (guard->conn == conn)
+            guard->is_gone = true;
 }
 
 static bool call(struct conn *conn, void (*callback)(struct conn *))
@@ -36,7 +41,7 @@ static bool call(struct conn *conn, void (*callback)(struct conn *))
     struct guard guard;
     guard_begin(conn, &guard);
     callback(conn);
-    return guard_end(conn, &guard);
+    return guard_end(&guard);
 }
 
 static bool call_ready(struct conn *conn, bool ok)
@@ -44,7 +49,7 @@ static bool call_ready(struct conn *conn, bool ok)
     struct guard guard;
     guard_begin(conn, &guard);
     conn->calls->on_ready(conn, ok);
-    return guard_end(conn, &guard);
+    return guard_end(&guard);
 }
 
 void conn_set_why(struct conn *conn, str why)
@@ -135,7 +140,7 @@ static void shake(struct conn *conn)
         return;
     case WEIR_IO_SUSPEND:
         if (conn->was_resumed)
-            worker_defer(&conn->later);
+            conn_step_later(conn);
         else
             conn->handshake_suspended = true;
         return;
@@ -151,9 +156,8 @@ static void shake(struct conn *conn)
     fail(conn);
 }
 
-static void run_later(struct deferred *deferred)
+static void step(struct conn *conn)
 {
-    struct conn *conn = list_entry(deferred, struct conn, later);
     if (conn->state != CONN_OPEN && conn->is_broken)
         return; /* told already */
     switch (conn->state) {
@@ -172,6 +176,35 @@ static void run_later(struct deferred *deferred)
     }
 }
 
+static void run_later(struct deferred *deferred)
+{
+    struct conn *conn = list_entry(deferred, struct conn, later);
+    bool steps = conn->steps_later, owner = conn->owner_later;
+    struct guard guard;
+
+    conn->steps_later = conn->owner_later = false;
+    if (steps) {
+        guard_begin(conn, &guard);
+        step(conn);
+        if (!guard_end(&guard))
+            return; /* what was asked for since then comes by itself */
+    }
+    if (owner)
+        call(conn, conn->calls->on_later);
+}
+
+void conn_step_later(struct conn *conn)
+{
+    conn->steps_later = true;
+    worker_defer(&conn->later);
+}
+
+void conn_later(struct conn *conn)
+{
+    conn->owner_later = true;
+    worker_defer(&conn->later);
+}
+
 void conn_resume_handshake(struct conn *conn)
 {
     if (conn->state != CONN_HANDSHAKE)
@@ -181,7 +214,7 @@ void conn_resume_handshake(struct conn *conn)
     if (!conn->handshake_suspended)
         return;
     conn->handshake_suspended = false;
-    worker_defer(&conn->later);
+    conn_step_later(conn);
 }
 
 static bool has_error(struct conn *conn)
@@ -201,16 +234,62 @@ static bool is_reset_after_eof(struct conn *conn)
     return true;
 }
 
-/* libevent shows an error as mere readiness: one that came with the last data in one edge was taken for that data. */
-static void on_recheck(struct deadline *deadline)
+/* libevent shows an error as mere readiness: one that came with the last data in one edge was taken for that data.
+ * Answers whether the connection lives. */
+static bool look_for_reset(struct conn *conn)
 {
-    struct conn *conn = list_entry(deadline, struct conn, recheck);
     if (conn->state != CONN_OPEN || conn->can_read || conn->saw_eof || conn->is_broken)
-        return;
+        return true;
     if (!has_error(conn))
-        return;
+        return true;
     conn->can_read = true; /* what may have come since is still read first */
-    call(conn, conn->calls->on_readable);
+    return call(conn, conn->calls->on_readable);
+}
+
+static void arm(struct conn *conn)
+{
+    uint64_t at = !conn->due || (conn->recheck && conn->recheck < conn->due) ? conn->recheck : conn->due;
+
+    if (at)
+        deadline_set_at(&conn->deadline, at);
+    else
+        deadline_cancel(&conn->deadline);
+}
+
+static void on_deadline(struct deadline *deadline)
+{
+    struct conn *conn = list_entry(deadline, struct conn, deadline);
+    uint64_t now = clock_ms();
+
+    if (conn->recheck && conn->recheck <= now) {
+        conn->recheck = 0;
+        if (!look_for_reset(conn))
+            return;
+    }
+    if (conn->due && conn->due <= now) {
+        conn->due = 0;
+        if (!call(conn, conn->calls->on_due))
+            return;
+    }
+    arm(conn);
+}
+
+void conn_recheck_later(struct conn *conn)
+{
+    conn->recheck = deadline_time(CONN_RECHECK);
+    arm(conn);
+}
+
+void conn_set_due(struct conn *conn, uint64_t ms_from_now)
+{
+    conn->due = deadline_time(ms_from_now);
+    arm(conn);
+}
+
+void conn_cancel_due(struct conn *conn)
+{
+    conn->due = 0;
+    arm(conn);
 }
 
 static void deliver(struct conn *conn, unsigned ready)
@@ -270,7 +349,7 @@ static void init(struct conn *conn, const struct conn_calls *calls)
     conn->io.fd = -1;
     conn->calls = calls;
     deferred_init(&conn->later, run_later);
-    deadline_init(&conn->recheck, on_recheck);
+    deadline_init(&conn->deadline, on_deadline);
 }
 
 bool conn_open(struct conn *conn, int fd, const struct conn_calls *calls)
@@ -325,7 +404,7 @@ bool conn_connect(struct conn *conn, const struct addr *to, const struct conn_ca
     conn->state = CONN_CONNECTING;
     if (is_connected) {
         conn->can_write = true;
-        worker_defer(&conn->later);
+        conn_step_later(conn);
     }
     return true;
 }
@@ -338,7 +417,7 @@ bool conn_start_transport(struct conn *conn, const struct weir_transport *transp
     conn->transport_state = state;
     conn->state = CONN_HANDSHAKE;
     conn->wants_write = false;
-    worker_defer(&conn->later);
+    conn_step_later(conn);
     return true;
 }
 
@@ -364,11 +443,11 @@ void conn_close(struct conn *conn)
     if (conn->state == CONN_CLOSED)
         return;
     conn->state = CONN_CLOSED;
-    if (conn->gone)
-        *conn->gone = true;
-    conn->gone = NULL;
+    guards_note_end(conn);
     list_remove(&conn->later.link);
-    deadline_cancel(&conn->recheck);
+    conn->steps_later = conn->owner_later = false;
+    deadline_cancel(&conn->deadline);
+    conn->due = conn->recheck = 0;
     io_remove(&conn->io);
     if (conn->transport)
         conn->transport->close(conn->transport_state);

@@ -4,8 +4,11 @@
  * Shape:   readiness is remembered (edges come once); reads and writes go straight to the kernel or the transport.
  *              owner --conn_read/conn_write--> [transport] --> fd
  *              fd --edge--> conn --on_readable/on_writable--> owner
- * Owner:   embedded in its owner, who calls conn_close once; no callback comes after it. A callback may close the
- *          connection and free its owner. No callback comes from inside a conn_* call.
+ * Owner:   embedded in its owner, who calls conn_close once; no callback comes after it, but the on_later that was
+ *          asked for behind it. A callback may close the connection and free its owner. No callback comes from inside a
+ *          conn_* call.
+ *          There are many, and most do nothing most of the time: what its owner needs too (a deadline, a place at the
+ *          end of the turn) is here once for both.
  * Thread:  the worker it was opened on.
  * Errors:  CONN_* answers below; a broken connection stays broken. conn->why then says why (static text or the
  *          transport's). On a plain connection a failed write does not forbid reading what had come before, so that an
@@ -31,6 +34,8 @@ struct conn_calls {
     void (*on_readable)(struct conn *conn); /* there is something to read, or the end, or an error */
     void (*on_writable)(struct conn *conn); /* after a write that said CONN_AGAIN (also one made before on_ready) */
     void (*on_ready)(struct conn *conn, bool ok); /* the connect and/or the handshake ended; conn->why when not ok */
+    void (*on_due)(struct conn *conn);   /* the time of conn_set_due has come */
+    void (*on_later)(struct conn *conn); /* at the end of the turn, after conn_later */
 };
 
 enum { CONN_RECHECK = 500, CONN_WHY = 120 };
@@ -43,21 +48,22 @@ struct conn {
     const struct conn_calls *calls;
     const struct weir_transport *transport; /* NULL: plain */
     void *transport_state;
-    enum conn_state state;
-    bool can_read, can_write;   /* as the last edges and answers say */
-    bool saw_eof, is_broken, peer_closed; /* peer_closed: an early hint (EPOLLRDHUP); data may still be waiting */
-    bool write_shut;
-    bool handshake_suspended;
-    bool wants_write;                        /* a write said CONN_AGAIN: on_writable is owed */
-    bool read_wants_write, write_wants_read; /* a transport's crossed wants: the other edge allows a retry */
-    bool read_broken;             /* nothing can be read any more; is_broken alone may come from a write */
-    bool is_shaking, was_resumed; /* inside transport->handshake(), and resumed from there */
-    uint8_t handshake_want;       /* the edge the handshake waits for: enum io_ready, 0: none */
     const char *why;
-    struct deferred later;   /* the next step that must not run inside the owner's call */
-    struct deadline recheck; /* after a short read: see Note */
-    bool *gone;              /* set when closed from a callback */
-    uint64_t bytes_in, bytes_out; /* on the socket's side of this object (content of the transport) */
+    enum conn_state state : 8;
+    uint8_t handshake_want;       /* the edge the handshake waits for: enum io_ready, 0: none */
+    bool can_read : 1, can_write : 1;   /* as the last edges and answers say */
+    bool saw_eof : 1, is_broken : 1, peer_closed : 1; /* peer_closed: an early hint (EPOLLRDHUP); data may still wait */
+    bool write_shut : 1;
+    bool handshake_suspended : 1;
+    bool wants_write : 1;         /* a write said CONN_AGAIN: on_writable is owed */
+    bool read_wants_write : 1, write_wants_read : 1; /* a transport's crossed wants: the other edge allows a retry */
+    bool read_broken : 1;         /* nothing can be read any more; is_broken alone may come from a write */
+    bool is_shaking : 1, was_resumed : 1; /* inside transport->handshake(), and resumed from there */
+    bool steps_later : 1;         /* what `later` is for: a step of its own that must not run inside the owner's call */
+    bool owner_later : 1;         /* ... or the owner's */
+    struct deferred later;
+    struct deadline deadline;     /* the earlier one of these two, both in ms of clock_ms(); 0: not set */
+    uint64_t due, recheck;        /* the owner's; and after a short read: see Note */
 };
 
 /* A connected descriptor (nonblocking, close-on-exec), which is taken. False: it was closed. What can be read
@@ -81,6 +87,15 @@ bool conn_may_read(const struct conn *conn); /* a read may give something: an ed
 size_t conn_peek(struct conn *conn, void *p, size_t n); /* MSG_PEEK on a plain connection; 0 when nothing */
 void conn_shutdown_write(struct conn *conn); /* transport's farewell, then FIN; best effort, once */
 void conn_set_why(struct conn *conn, str why); /* for whoever knows better, as a transport does; kept for ever, cut */
+void conn_set_due(struct conn *conn, uint64_t ms_from_now); /* on_due then, unless it is set anew; closing ends it */
+void conn_cancel_due(struct conn *conn);
+static inline bool conn_has_due(const struct conn *conn)
+{
+    return conn->due != 0;
+}
+/* on_later once at the end of the present turn, however often it is asked for; conn_close takes it back, but it may be
+ * asked for again behind that, to free the owner. */
+void conn_later(struct conn *conn);
 void conn_close(struct conn *conn);          /* fine when closed, or zeroed */
 void conn_reset(struct conn *conn);          /* close with RST */
 str conn_alpn(const struct conn *conn);

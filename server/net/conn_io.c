@@ -77,9 +77,8 @@ static int64_t read_plain(struct conn *conn, const struct iovec *iov, int count)
         /* Short: the socket is empty and the next bytes come with an edge; but none follows the peer's FIN. */
         if ((size_t)n < bytes_in_all(iov, count) && !conn->peer_closed) {
             conn->can_read = false;
-            deadline_set(&conn->recheck, CONN_RECHECK);
+            conn_recheck_later(conn);
         }
-        conn->bytes_in += (uint64_t)n;
         return n;
     }
     if (n == 0)
@@ -114,9 +113,8 @@ static int64_t read_transport(struct conn *conn, const struct iovec *iov, int co
         /* Short, and nothing held back: the transport has drained the socket. The peer's FIN brings no further edge. */
         if ((size_t)n < bytes_in_all(iov, count) && !conn->peer_closed && !transport_holds_bytes(conn)) {
             conn->can_read = false;
-            deadline_set(&conn->recheck, CONN_RECHECK);
+            conn_recheck_later(conn);
         }
-        conn->bytes_in += (uint64_t)n;
         return n;
     }
     switch (n) {
@@ -124,7 +122,7 @@ static int64_t read_transport(struct conn *conn, const struct iovec *iov, int co
         return end_of_input(conn);
     case WEIR_IO_WANT_READ: /* part of a record may have been read on the way here */
         conn->can_read = false;
-        deadline_set(&conn->recheck, CONN_RECHECK);
+        conn_recheck_later(conn);
         return CONN_AGAIN;
     case WEIR_IO_WANT_WRITE:
         conn->can_read = conn->can_write = false;
@@ -195,7 +193,6 @@ static int64_t write_plain(struct conn *conn, const struct iovec *iov, int count
         return write_failed(conn);
     if ((size_t)n < bytes_in_all(iov, count))
         conn->can_write = false; /* full: there will be an edge */
-    conn->bytes_out += (uint64_t)n;
     return n;
 }
 
@@ -208,7 +205,6 @@ static int64_t write_transport(struct conn *conn, const struct iovec *iov, int c
         slices[i] = (weir_str){ iov[i].iov_base, iov[i].iov_len };
     int64_t n = conn->transport->writev(conn->transport_state, slices, (uint32_t)count);
     if (n > 0) {
-        conn->bytes_out += (uint64_t)n;
         return n;
     }
     switch (n) {
@@ -268,8 +264,7 @@ static int64_t send_file(struct conn *conn, const struct slice *slice)
         return file_cut_short(conn);
     if (n < 0)
         return errno == EIO || errno == EINVAL ? file_cut_short(conn) : write_failed(conn);
-    conn->bytes_out += (uint64_t)n; /* a short count may have several reasons: the next call tells */
-    return n;
+    return n; /* a short count may have several reasons: the next call tells */
 }
 
 static int64_t copy_file(struct conn *conn, const struct chain *chain)
@@ -298,7 +293,7 @@ int conn_write_chain(struct conn *conn, struct chain *chain)
             return refused;
         if (written >= TURN_MOST) { /* a fast reader of something large must not keep the worker for itself */
             conn->wants_write = true;
-            worker_defer(&conn->later);
+            conn_step_later(conn);
             return CONN_AGAIN;
         }
         int64_t n = write_head(conn, chain);

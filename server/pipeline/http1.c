@@ -36,26 +36,17 @@ static uint64_t wait_ms(const struct h1 *h, enum h1_waits kind)
     }
 }
 
-/* A head that does not come to its end is as good as silence, and holds a buffer. */
-static void note_idle(struct weir_conn *c, bool is_idle)
-{
-    list_remove(&c->idle);
-    if (!is_idle)
-        return;
-    c->idle_since = clock_ms();
-    list_push(&pipeline_worker_self()->idle, &c->idle);
-}
-
 /* Begins to wait for something else; the same wait goes on running unless `again`. */
 static void wait_for(struct h1 *h, enum h1_waits kind, bool again)
 {
     if (h->waits == kind && !again)
         return;
-    note_idle(h->c, kind == H1_WAITS_IDLE || kind == H1_WAITS_HEAD);
+    /* a head that does not come to its end is as good as silence, and holds a buffer */
+    session_note_idle(h->c, kind == H1_WAITS_IDLE || kind == H1_WAITS_HEAD);
     h->waits = kind;
     h->moved = 0;
     if (kind != H1_WAITS_NOTHING)
-        deadline_set(&h->c->deadline, wait_ms(h, kind));
+        conn_set_due(&h->c->conn, wait_ms(h, kind));
 }
 
 void h1_wait(struct h1 *h, enum h1_waits kind)
@@ -136,7 +127,7 @@ static struct weir_req *new_request(struct h1 *h)
     }
     h->current = r;
     h->c->requests++;
-    note_idle(h->c, false);
+    session_note_idle(h->c, false);
     h->head_queued = h->end_queued = h->chunked_out = h->in_body = false;
     h->body_done = true;
     h->keep_alive = false;
@@ -155,7 +146,7 @@ static void bad_head(struct h1 *h, const struct h1_error *error)
     h->refused = true;
     intake_use_all(&h->in); /* nothing behind a broken head can be told apart */
     request_bad(r, error->status, error->why);
-    worker_defer(&h->c->flush);
+    conn_later(&h->c->conn);
 }
 
 static void fill_request(struct weir_req *r, const struct h1_request *head)
@@ -191,7 +182,7 @@ static void whole_head(struct h1 *h, str text, const struct h1_limits *limits)
         h->refused = true;
         intake_use_all(&h->in);
         request_bad(r, error.status, error.why);
-        worker_defer(&h->c->flush);
+        conn_later(&h->c->conn);
         return;
     }
     fill_request(r, &head);
@@ -270,7 +261,7 @@ static void body_error(struct h1 *h, const struct h1_error *error)
     intake_use_all(&h->in);
     if (h->current)
         request_broken_body(h->current, error->status, error->why);
-    worker_defer(&h->c->flush);
+    conn_later(&h->c->conn);
 }
 
 static bool feed_body(struct h1 *h)
@@ -397,7 +388,7 @@ static void read_more(struct h1 *h)
 
     while (!h->c->reaped && wants_input(h) && conn_may_read(&h->c->conn)) {
         if (in_all >= TURN_MOST) { /* a fast sender must not keep the worker for itself */
-            worker_defer(&h->c->flush);
+            conn_later(&h->c->conn);
             return;
         }
         int64_t n = intake_read(&h->in, &h->c->conn, block_size_wanted(h));
@@ -509,8 +500,8 @@ void h1_response_over(struct h1 *h)
 
 static void session_start(struct weir_conn *c)
 {
-    deadline_set(&c->deadline, snapshot_current()->top_plan->core->timeout_header);
-    note_idle(c, true);
+    conn_set_due(&c->conn, snapshot_current()->top_plan->core->timeout_header);
+    session_note_idle(c, true);
     session_readable(c);
 }
 
@@ -536,7 +527,7 @@ static void wait_is_over(struct h1 *h)
     case H1_WAITS_BODY:
         h->keep_alive = false;
         request_timed_out(h->current, 408, "request body stalled");
-        worker_defer(&h->c->flush);
+        conn_later(&h->c->conn);
         return;
     case H1_WAITS_SEND:
         log_info("client connection: nothing taken for %llu ms, closed", (unsigned long long)wait_ms(h, kind));

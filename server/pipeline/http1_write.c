@@ -27,7 +27,7 @@ static bool queue_head(struct h1 *h, int status, str reason, const struct fields
     bool fine = !out.full && chain_append_block(&h->out, block, block->data, out.n);
     block_unref(block);
     if (fine)
-        worker_defer(&h->c->flush);
+        conn_later(&h->c->conn);
     return fine;
 }
 
@@ -94,7 +94,7 @@ static void codec_send_continue(struct weir_req *r)
         return;
     str text = S("HTTP/1.1 100 Continue\r\n\r\n");
     chain_append_static(&h->out, text.p, text.n);
-    worker_defer(&h->c->flush);
+    conn_later(&h->c->conn);
 }
 
 /* -- the body ------------------------------------------------------------------------------------------------------ */
@@ -148,7 +148,7 @@ static void codec_abort(struct weir_req *r)
 
     h->keep_alive = false;
     h->aborting = true;
-    worker_defer(&h->c->flush);
+    conn_later(&h->c->conn);
 }
 
 static void codec_body(struct weir_req *r)
@@ -168,7 +168,7 @@ static void codec_body(struct weir_req *r)
         return;
     }
     h->end_queued = end;
-    worker_defer(&h->c->flush);
+    conn_later(&h->c->conn);
 }
 
 static void codec_tunnel(struct weir_req *r)
@@ -178,14 +178,14 @@ static void codec_tunnel(struct weir_req *r)
     h->raw = true;
     h->keep_alive = false;
     h->body_done = true;
-    worker_defer(&h->c->flush);
+    conn_later(&h->c->conn);
 }
 
 static void codec_want_body(struct weir_req *r)
 {
     struct h1 *h = r->stream;
 
-    worker_defer(&h->c->flush); /* reads on, if there is anything */
+    conn_later(&h->c->conn); /* reads on, if there is anything */
 }
 
 static void codec_done(struct weir_req *r)

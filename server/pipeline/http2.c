@@ -37,16 +37,12 @@ static void wait_for(struct weir_conn *c, enum h1_waits kind, bool again)
 {
     if (c->h2->waits == kind && !again)
         return;
-    list_remove(&c->idle);
-    if (kind == H1_WAITS_IDLE) {
-        c->idle_since = clock_ms();
-        list_push(&pipeline_worker_self()->idle, &c->idle);
-    }
+    session_note_idle(c, kind == H1_WAITS_IDLE);
     c->h2->waits = kind;
     if (kind == H1_WAITS_NOTHING)
-        deadline_cancel(&c->deadline);
+        conn_cancel_due(&c->conn);
     else
-        deadline_set(&c->deadline, wait_ms(c, kind));
+        conn_set_due(&c->conn, wait_ms(c, kind));
 }
 
 static void settle_wait(struct weir_conn *c)
@@ -105,13 +101,13 @@ static void finish_end(struct weir_conn *c)
     streams_end(c->h2, "client connection closed");
     conn_shutdown_write(&c->conn);
     wait_for(c, H1_WAITS_LINGER, true);
-    worker_defer(&c->flush);
+    conn_later(&c->conn);
 }
 
 static void end_in_order(struct weir_conn *c)
 {
     h2_break(c->h2->codec, H2_NO_ERROR, "the end");
-    worker_defer(&c->flush);
+    conn_later(&c->conn);
 }
 
 static void leave_now(struct weir_conn *c)
@@ -123,7 +119,7 @@ static void leave_now(struct weir_conn *c)
     h2->left = true;
     deadline_cancel(&h2->drain);
     h2_goaway(h2->codec);
-    worker_defer(&c->flush);
+    conn_later(&c->conn);
 }
 
 static void on_drain(struct deadline *deadline)
@@ -141,7 +137,7 @@ void h2_session_leave(struct weir_conn *c)
     h2_announce_goaway(h2->codec);
     h2_ping(h2->codec);
     deadline_set(&h2->drain, LEAVE_MS);
-    worker_defer(&c->flush);
+    conn_later(&c->conn);
 }
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
@@ -185,7 +181,7 @@ static void process(struct weir_conn *c)
     if (fine && text.n)
         h2_receive(h2->codec, (const uint8_t *)text.p, text.n, clock_ms());
     intake_use_all(&c->h2->in);
-    worker_defer(&c->flush);
+    conn_later(&c->conn);
 }
 
 static uint32_t block_size_wanted(const struct weir_conn *c)
@@ -205,7 +201,7 @@ static void read_more(struct weir_conn *c)
 
     while (!c->reaped && wants_input(c) && conn_may_read(&c->conn)) {
         if (in_all >= TURN_MOST) {
-            worker_defer(&c->flush);
+            conn_later(&c->conn);
             return;
         }
         int64_t n = intake_read(&c->h2->in, &c->conn, block_size_wanted(c));
@@ -289,7 +285,7 @@ static void flush(struct weir_conn *c)
         if (h2->ended)
             finish_end(c);
         else if (!list_is_empty(&h2->fresh))
-            worker_defer(&c->flush);
+            conn_later(&c->conn);
     }
     if (!c->reaped)
         readable(c);
@@ -336,7 +332,7 @@ void h2_session_start(struct weir_conn *c, struct intake in)
     c->h2->in = in;
     figure_add(&pipeline_worker_self()->h2_connections_total, 1);
     wait_for(c, H1_WAITS_IDLE, true);
-    worker_defer(&c->flush); /* our SETTINGS */
+    conn_later(&c->conn); /* our SETTINGS */
     readable(c);
 }
 
@@ -350,7 +346,7 @@ static void due(struct weir_conn *c)
         return;
     case H1_WAITS_HEAD:
         h2_break(c->h2->codec, H2_ENHANCE_YOUR_CALM, "request head not complete in time");
-        worker_defer(&c->flush);
+        conn_later(&c->conn);
         return;
     case H1_WAITS_IDLE:
         end_in_order(c);

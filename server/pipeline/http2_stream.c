@@ -65,7 +65,7 @@ static void on_deadline(struct deadline *deadline)
         s->gone = wait == STREAM_WAITS_TUNNEL ? "tunnel idle" : "nothing taken in time";
         stream_over(s);
     }
-    worker_defer(&s->of->c->flush);
+    conn_later(&s->of->c->conn);
 }
 
 static void settle_body_wait(struct client_stream *s, bool moved)
@@ -286,7 +286,7 @@ void stream_over(struct client_stream *s)
 {
     if (list_is_empty(&s->over))
         list_push(&s->of->over, &s->over);
-    worker_defer(&s->of->c->flush);
+    conn_later(&s->of->c->conn);
 }
 
 static void on_closed(struct h2_stream *h2_stream, uint32_t code)

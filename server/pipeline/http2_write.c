@@ -6,7 +6,7 @@
 
 static void later(struct client_stream *s)
 {
-    worker_defer(&s->of->c->flush);
+    conn_later(&s->of->c->conn);
 }
 
 /* It cannot be ended in place. */
@@ -175,7 +175,7 @@ static void response_queued(struct client_stream *s)
     if (!s->h2.received_end) { /* RFC 9113 8.1: the rest of the request is not needed */
         s->no_more = true;
         h2_reset(&s->h2, H2_NO_ERROR);
-        worker_defer(&h2->c->flush);
+        conn_later(&h2->c->conn);
     }
 }
 

@@ -112,7 +112,7 @@ static bool may_go(struct weir_conn *c)
 {
     char byte;
 
-    if ((c->codec && c->codec->is_busy(c)) || c->conn.can_read || clock_ms() - c->idle_since < GRACE_MS)
+    if ((c->codec && c->codec->is_busy(c)) || c->conn.can_read || (uint32_t)clock_ms() - c->idle_since < GRACE_MS)
         return false;
     return conn_peek(&c->conn, &byte, 1) == 0;
 }
@@ -123,7 +123,7 @@ static unsigned close_idle(struct pipeline_worker *pw, unsigned most)
     unsigned closed = 0, looked_at = 0;
 
     list_each(link, &pw->idle) {
-        struct weir_conn *c = list_entry(link, struct weir_conn, idle);
+        struct weir_conn *c = list_entry(link, struct weir_conn, link);
         if (closed == most || looked_at++ == most * LOOKED_AT_TIMES)
             break;
         if (!may_go(c))
@@ -419,7 +419,6 @@ void overload_worker_up(struct pipeline_worker *pw)
 {
     struct seat *seat = &house.seats[pw->index];
 
-    list_init(&pw->idle);
     list_init(&pw->listeners);
     deadline_init(&pw->retry, on_retry);
     seat->message.run = run_poke;

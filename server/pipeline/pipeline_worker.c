@@ -87,7 +87,7 @@ static void free_parts(struct pipeline_worker *pw)
 static void finish(struct deferred *deferred)
 {
     struct pipeline_worker *pw = list_entry(deferred, struct pipeline_worker, finish);
-    assert(list_is_empty(&pw->connections));
+    assert(list_is_empty(&pw->busy) && list_is_empty(&pw->idle));
     modules_down(pw);
     sinks_worker_down(pw);
     snapshot_worker_down(pw);
@@ -104,7 +104,8 @@ struct pipeline_worker *pipeline_worker_up(struct worker *worker, unsigned index
     pw->worker = worker;
     pw->index = index;
     pw->crumb = &crumbs->at[index];
-    list_init(&pw->connections);
+    list_init(&pw->busy);
+    list_init(&pw->idle);
     overload_worker_up(pw);
     deferred_init(&pw->finish, finish);
     worker_set_slot(worker, WORKER_SLOT_PIPELINE, pw);

@@ -18,11 +18,8 @@ static void setup_run(struct weir_conn *c);
 
 /* -- birth and death ----------------------------------------------------------------------------------------------- */
 
-static void session_free(struct deferred *deferred)
+static void session_free(struct weir_conn *c)
 {
-    struct weir_conn *c = list_entry(deferred, struct weir_conn, reap);
-
-    list_remove(&c->flush.link); /* somebody may have asked for it behind session_close */
     if (c->codec)
         c->codec->destroy(c);
     mem_free(c->announced);
@@ -49,21 +46,30 @@ void session_close(struct weir_conn *c)
     if (c->codec)
         c->codec->gone(c, "client connection closed");
     setup_forget(c);
-    deadline_cancel(&c->deadline);
-    list_remove(&c->flush.link);
     conn_close(&c->conn);
     if (c->codec)
         c->codec->end(c);
     list_remove(&c->link);
-    list_remove(&c->idle);
     figure_add(&pipeline_worker_self()->connection_count, -1);
     overload_leave(c->client_place);
-    worker_defer(&c->reap);
+    conn_later(&c->conn);
 }
 
-static void on_deadline(struct deadline *deadline)
+void session_note_idle(struct weir_conn *c, bool is_idle)
 {
-    struct weir_conn *c = list_entry(deadline, struct weir_conn, deadline);
+    struct pipeline_worker *pw = pipeline_worker_self();
+
+    if (!is_idle && !c->is_idle)
+        return;
+    c->is_idle = is_idle;
+    list_remove(&c->link);
+    list_push(is_idle ? &pw->idle : &pw->busy, &c->link);
+    c->idle_since = (uint32_t)clock_ms();
+}
+
+static void on_due(struct conn *conn)
+{
+    struct weir_conn *c = list_entry(conn, struct weir_conn, conn);
 
     if (c->awaits_proxy_header) {
         proxy_preface_late(c);
@@ -119,14 +125,17 @@ static void on_writable(struct conn *conn)
     struct weir_conn *c = list_entry(conn, struct weir_conn, conn);
 
     if (!c->setup)
-        worker_defer(&c->flush);
+        conn_later(conn);
 }
 
-static void on_flush(struct deferred *deferred)
+/* Output goes out once a turn. */
+static void on_later(struct conn *conn)
 {
-    struct weir_conn *c = list_entry(deferred, struct weir_conn, flush);
+    struct weir_conn *c = list_entry(conn, struct weir_conn, conn);
 
-    if (!c->reaped)
+    if (c->reaped)
+        session_free(c);
+    else
         c->codec->flush(c);
 }
 
@@ -156,7 +165,8 @@ static void on_ready(struct conn *conn, bool ok)
     setup_done(c);
 }
 
-static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable, .on_ready = on_ready };
+static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable, .on_ready = on_ready,
+                                         .on_due = on_due, .on_later = on_later };
 
 /* -- ACCEPT, PREFACE, TRANSPORT ------------------------------------------------------------------------------------ */
 
@@ -169,8 +179,7 @@ static void start_transport(struct weir_conn *c)
         return;
     }
     c->is_tls = true;
-    c->idle_since = clock_ms();
-    list_push(&pipeline_worker_self()->idle, &c->idle); /* nothing was heard of it yet */
+    session_note_idle(c, true); /* nothing was heard of it yet */
     void *state = snapshot->tls ? snapshot->tls->accept(c, conn_fd(&c->conn)) : NULL;
     if (!state || !conn_start_transport(&c->conn, snapshot->tls, state))
         session_close(c);
@@ -201,7 +210,7 @@ static bool setup_verdict(struct weir_conn *c, const struct step *step, weir_ver
         c->step++;
         return true;
     case WEIR_SKIP:
-        c->step = UINT32_MAX;
+        c->step = UINT16_MAX;
         return true;
     case WEIR_SUSPEND:
         if (c->suspension)
@@ -228,7 +237,7 @@ static bool take_proxy_header(struct weir_conn *c)
 {
     if (!proxy_preface_read(c))
         return false;
-    deadline_set(&c->deadline, HANDSHAKE_MS);
+    conn_set_due(&c->conn, HANDSHAKE_MS);
     return true;
 }
 
@@ -304,18 +313,14 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
         return;
     }
     c->client_place = place;
-    list_init(&c->idle);
     c->point = point;
     note_addresses(c, peer);
-    deadline_init(&c->deadline, on_deadline);
-    deferred_init(&c->flush, on_flush);
-    deferred_init(&c->reap, session_free);
-    list_push(&pw->connections, &c->link);
+    list_push(&pw->busy, &c->link);
     figure_add(&pw->connection_count, 1);
     figure_add(&pw->accepted_total, 1);
     c->setup = snapshot_take();
     c->awaits_proxy_header = awaits_proxy_header;
-    deadline_set(&c->deadline, awaits_proxy_header ? c->setup->top_plan->core->timeout_header : HANDSHAKE_MS);
+    conn_set_due(&c->conn, awaits_proxy_header ? c->setup->top_plan->core->timeout_header : HANDSHAKE_MS);
     c->is_timed = cost_is_timed(pw);
     c->stage = STAGE_ACCEPT;
     setup_run(c);
@@ -326,15 +331,19 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
 void sessions_drain(struct pipeline_worker *pw)
 {
     pw->draining = true;
-    list_each(link, &pw->connections) {
-        struct weir_conn *c = list_entry(link, struct weir_conn, link);
-        if (c->codec)
-            c->codec->drain(c);
-    }
+    struct list *all[] = { &pw->idle, &pw->busy };
+    for (int i = 0; i < 2; i++)
+        list_each(link, all[i]) {
+            struct weir_conn *c = list_entry(link, struct weir_conn, link);
+            if (c->codec)
+                c->codec->drain(c);
+        }
 }
 
 void sessions_close(struct pipeline_worker *pw)
 {
-    for (struct list *link = list_first(&pw->connections); link; link = list_first(&pw->connections))
+    struct list *link;
+
+    while ((link = list_first(&pw->busy)) || (link = list_first(&pw->idle)))
         session_close(list_entry(link, struct weir_conn, link));
 }

@@ -33,38 +33,33 @@ extern const struct session_calls session_h1, session_h2;
 struct weir_conn {
     struct conn conn;
     const struct session_calls *codec; /* NULL while it is set up */
-    struct list link;          /* among this worker's connections */
-    struct deadline deadline;
-    struct deferred flush;     /* output goes out once a turn */
-    struct deferred reap;
-    struct list idle;          /* among those that no request is under way on, the longest idle first */
-    uint64_t idle_since;       /* ms */
-    uint32_t client_place;     /* where its address is counted */
+    struct list link;          /* among this worker's: busy ones, or idle ones, the longest idle first */
     const struct listen_point *point;
     struct snapshot *setup;    /* while conn hooks and the handshake run */
-    uint8_t peer[16], local[16];
-    uint16_t peer_port, local_port;
+    struct suspension *suspension; /* of a conn hook */
     struct proxy_ends *announced; /* by the peer's PROXY header; NULL: there was none */
-    bool is_tls, is_unix, closing, reaped, knows_local;
-    bool awaits_proxy_header, is_timed;
     uint8_t *ctx;              /* modules' connection contexts; NULL: none wants any */
-    uint32_t ctx_size;
-    enum stage stage;
-    uint32_t step;
-    struct suspension *suspension;
-    uint64_t requests;
-    union {
+    union {                    /* the codec's */
         struct h1 *h1;         /* NULL while nothing is under way */
         struct h2_conn *h2;
     };
+    uint32_t ctx_size;
+    uint32_t client_place;     /* where its address is counted */
+    uint32_t idle_since;       /* ms, as far as they fit */
+    uint32_t requests;
+    uint8_t peer[16], local[16];
+    uint16_t peer_port, local_port;
+    uint16_t step;             /* of the conn hooks of this stage */
+    enum stage stage : 8;
+    bool is_idle : 1, is_tls : 1, is_unix : 1, closing : 1, reaped : 1, knows_local : 1, awaits_proxy_header : 1;
+    bool is_timed : 1;
 };
 
 /* Per worker; slot WORKER_SLOT_PIPELINE. */
 struct pipeline_worker {
     struct worker *worker;
     unsigned index;
-    struct list connections;
-    struct list idle;               /* of connections */
+    struct list busy, idle;         /* its connections */
     struct list listeners;          /* that overload may pause */
     struct deadline retry;          /* when paused ones are looked at again */
     bool has_place;                 /* a connection that is being accepted was counted ahead */
@@ -99,6 +94,7 @@ void session_accept(const struct listen_point *point, int fd, const struct addr 
 void sessions_drain(struct pipeline_worker *pw); /* idle ones close now, others after their present response */
 void sessions_close(struct pipeline_worker *pw); /* all, at once */
 void session_close(struct weir_conn *c);         /* now; a running request is told */
+void session_note_idle(struct weir_conn *c, bool is_idle); /* nothing is under way on it from now on, or something */
 void session_local_address(struct weir_conn *c, uint8_t out[16]);
 /* Whom the connection is for: whom its PROXY header names, else the peer. False: no address is known of it (a local
  * socket, or a header that says nothing); out and port are the peer's then. */

@@ -162,7 +162,7 @@ static void begin(struct exchange *x, struct upstream_conn *uc, bool reused)
     x->reused = reused;
     note_connection(x);
     x->got_bytes = x->wrote_bytes = x->write_failed = x->body_done = false;
-    deadline_set(&uc->deadline, x->r->plan->core->timeout_response);
+    conn_set_due(&uc->conn, x->r->plan->core->timeout_response);
     if (!exchange_put_head(x)) {
         if (x->phase == EXCHANGE_HEAD)
             exchange_fail(x, 503, "head could not be made");
@@ -230,7 +230,7 @@ static void connect_to(struct exchange *x, const struct addr *to)
         connect_failed(x, "connection refused");
         return;
     }
-    deadline_set(&x->uc->deadline, x->r->plan->core->timeout_connect);
+    conn_set_due(&x->uc->conn, x->r->plan->core->timeout_connect);
 }
 
 static struct addr addr_of(const struct sockaddr_storage *storage)
@@ -461,10 +461,10 @@ static void more_room(struct weir_req *r)
     if (r->phase == PHASE_TUNNEL && x->phase == EXCHANGE_BODY) {
         x->phase = EXCHANGE_RAW;
         x->body_done = false;
-        deadline_cancel(&x->uc->deadline);
+        conn_cancel_due(&x->uc->conn);
     }
-    if (x->phase == EXCHANGE_BODY && !deadline_is_set(&x->uc->deadline)) /* it passed while the client was slow */
-        deadline_set(&x->uc->deadline, r->plan->core->timeout_response);
+    if (x->phase == EXCHANGE_BODY && !conn_has_due(&x->uc->conn)) /* it passed while the client was slow */
+        conn_set_due(&x->uc->conn, r->plan->core->timeout_response);
     if (x->phase == EXCHANGE_BODY || x->phase == EXCHANGE_RAW)
         exchange_receive(x);
 }
@@ -523,7 +523,7 @@ void exchange_conn_due(struct upstream_conn *uc)
         return;
     case EXCHANGE_HEAD:
         if (waits_for_client(x)) { /* whose own deadline runs */
-            deadline_set(&uc->deadline, x->r->plan->core->timeout_response);
+            conn_set_due(&uc->conn, x->r->plan->core->timeout_response);
             return;
         }
         if (!exchange_try_elsewhere(x, RETRY_TIMEOUT, 504, "no response in time"))

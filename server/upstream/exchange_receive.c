@@ -309,7 +309,7 @@ void exchange_receive(struct exchange *x)
         }
         x->got_bytes = true;
         if (x->phase != EXCHANGE_RAW)
-            deadline_set(&uc->deadline, x->r->plan->core->timeout_response);
+            conn_set_due(&uc->conn, x->r->plan->core->timeout_response);
         if (!process(x))
             return;
     }

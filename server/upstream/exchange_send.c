@@ -170,7 +170,7 @@ static void send_body(struct exchange *x)
         return;
     }
     if (had) {
-        deadline_set(&x->uc->deadline, r->plan->core->timeout_response);
+        conn_set_due(&x->uc->conn, r->plan->core->timeout_response);
         if (!r->up.in_end)
             r->codec->want_body(r);
     }
@@ -207,7 +207,7 @@ void exchange_write(struct exchange *x)
     if (uc->out.n != before) {
         x->wrote_bytes = true;
         if (x->phase != EXCHANGE_RAW && rc == CONN_AGAIN)
-            deadline_set(&uc->deadline, x->r->plan->core->timeout_response);
+            conn_set_due(&uc->conn, x->r->plan->core->timeout_response);
     }
     if (rc == CONN_BROKEN)
         write_broke(x);

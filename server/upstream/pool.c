@@ -172,9 +172,9 @@ void pool_use_addresses(struct pool *pool, const struct resolved *result)
 
 /* -- connections --------------------------------------------------------------------------------------------------- */
 
-static void conn_free(struct deferred *deferred)
+static void on_later(struct conn *conn)
 {
-    struct upstream_conn *uc = list_entry(deferred, struct upstream_conn, reap);
+    struct upstream_conn *uc = list_entry(conn, struct upstream_conn, conn);
     struct pool *pool = uc->pool;
 
     mem_free(uc);
@@ -192,13 +192,12 @@ void pool_close(struct upstream_conn *uc)
         list_remove(&uc->link);
         idle_change(uc->pool, -1);
     }
-    deadline_cancel(&uc->deadline);
     if (uc->conn.transport && uc->conn.state == CONN_OPEN && !uc->conn.is_broken)
         conn_shutdown_write(&uc->conn);
     conn_close(&uc->conn);
     intake_drop(&uc->in);
     chain_clear(&uc->out);
-    worker_defer(&uc->reap);
+    conn_later(&uc->conn);
 }
 
 static void on_readable(struct conn *conn)
@@ -229,9 +228,9 @@ static void on_ready(struct conn *conn, bool ok)
         pool_close(uc);
 }
 
-static void on_due(struct deadline *deadline)
+static void on_due(struct conn *conn)
 {
-    struct upstream_conn *uc = list_entry(deadline, struct upstream_conn, deadline);
+    struct upstream_conn *uc = list_entry(conn, struct upstream_conn, conn);
 
     if (uc->exchange)
         exchange_conn_due(uc);
@@ -239,7 +238,8 @@ static void on_due(struct deadline *deadline)
         pool_close(uc);
 }
 
-static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable, .on_ready = on_ready };
+static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable, .on_ready = on_ready,
+                                         .on_due = on_due, .on_later = on_later };
 
 struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, struct exchange *exchange)
 {
@@ -251,8 +251,6 @@ struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, str
     uc->to = *to;
     uc->exchange = exchange;
     list_init(&uc->link);
-    deadline_init(&uc->deadline, on_due);
-    deferred_init(&uc->reap, conn_free);
     chain_init(&uc->out);
     if (!conn_connect(&uc->conn, to, &calls)) {
         mem_free(uc);
@@ -301,7 +299,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
     }
     intake_drop(&uc->in);
     uc->scan = (struct h1_scan){ 0 };
-    deadline_set(&uc->deadline, keepalive_ms);
+    conn_set_due(&uc->conn, keepalive_ms);
     list_push_front(&pool->idle, &uc->link);
     idle_change(pool, 1);
 }

@@ -40,8 +40,6 @@ struct upstream_conn {
     struct pool *pool;
     struct exchange *exchange; /* NULL: idle */
     struct list link;          /* in pool->idle */
-    struct deadline deadline;
-    struct deferred reap;
     struct intake in;
     struct h1_scan scan;
     struct h1_body decoder;

@@ -442,7 +442,8 @@ static void on_ready(struct conn *conn, bool ok)
 
 static void on_accept(struct listener *listener, int fd, const struct addr *peer)
 {
-    static const struct conn_calls calls = { on_readable, on_writable, on_ready };
+    static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable,
+                                             .on_ready = on_ready };
     struct client *client = mem_zalloc(sizeof(*client));
 
     (void)peer;

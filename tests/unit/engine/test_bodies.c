@@ -248,7 +248,7 @@ static void ends_stalls_behind_a_slow_client(void **state)
 
     (void)state;
     peer_put(origin, "HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n");
-    struct weir_conn *c = list_entry(list_first(&pipeline_worker_self()->connections), struct weir_conn, link);
+    struct weir_conn *c = list_entry(list_first(&pipeline_worker_self()->busy), struct weir_conn, link);
     while (body_room(&c->h1->current->down) > 0) /* nothing may be left in the kernel */
         peer_put_bytes(origin, zeros, 1024);
     engine_advance(11000);

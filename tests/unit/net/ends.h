@@ -17,8 +17,8 @@ enum act { ACT_NOTE, ACT_READ, ACT_CLOSE, ACT_FREE };
 
 struct end {
     struct conn conn;
-    enum act on_readable, on_writable, on_ready;
-    unsigned readable, writable, ready;
+    enum act on_readable, on_writable, on_ready, on_due, on_later;
+    unsigned readable, writable, ready, due, later;
     bool ok;
     char got[256 * 1024];
     size_t n;
@@ -68,7 +68,22 @@ static void end_ready(struct conn *conn, bool ok)
     end_act(end, end->on_ready);
 }
 
-static const struct conn_calls end_calls = { end_readable, end_writable, end_ready };
+static void end_due(struct conn *conn)
+{
+    struct end *end = list_entry(conn, struct end, conn);
+    end->due++;
+    end_act(end, end->on_due);
+}
+
+static void end_later(struct conn *conn)
+{
+    struct end *end = list_entry(conn, struct end, conn);
+    end->later++;
+    end_act(end, end->on_later);
+}
+
+static const struct conn_calls end_calls = { .on_readable = end_readable, .on_writable = end_writable,
+                                             .on_ready = end_ready, .on_due = end_due, .on_later = end_later };
 
 static inline struct end *end_create(void)
 {
