@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 dist_man_MANS = docs/man/weir.8 docs/man/weir.conf.5
-EXTRA_DIST += docs/conformance.md docs/control-api.md docs/map.md docs/metrics.md docs/testing.md \
+EXTRA_DIST += docs/conformance.md docs/control-api.md docs/map.md docs/metrics.md docs/performance.md docs/testing.md \
     docs/writing-a-module.md docs/design
 
 # The reference of all directives, written by this build's program from its own tables and those of its modules.
