@@ -94,7 +94,7 @@ static void put_user(const struct url *urls, int count, struct out *out)
 
 static bool put_targets(const struct cli_call *call, struct arena *arena, struct out *out, bool *has_tls)
 {
-    struct url urls[CLI_TO_MOST];
+    struct url urls[CLI_TO_MOST] = { 0 };
 
     for (int i = 0; i < call->to_count; i++)
         if (!read_to(call->to[i], arena, &urls[i]) || (i && !fits(call->to[i], &urls[0], &urls[i])))
