@@ -167,7 +167,8 @@ class Soak:
             for _ in range(chance.randrange(1, 40)):
                 message = chance.randbytes(chance.randrange(1, 125))
                 client.send(bytes([0x82, 0x80 | len(message), 0, 0, 0, 0]) + message)
-                assert client.exactly(2 + len(message))[2:] == message
+                echo = client.exactly(2 + len(message))
+                assert echo == bytes([0x82, len(message)]) + message, f"{message!r} came back as {echo!r}"
                 self.count("websocket messages")
             client.send(bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]))  # 1000: normal
             client.exactly(4)
