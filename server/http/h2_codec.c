@@ -34,35 +34,67 @@ struct h2_session {
     struct chain *out;   /* while h2_produce runs */
     struct block *pen;   /* where frames are written */
     struct list touched;
+    struct list pieces;  /* of nghttp2's memory */
 };
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
 
-static void *ng_malloc(size_t n, void *data)
+/* nghttp2's memory, so that a session can be given up without its help: when it has run out of memory on the way, its
+ * own clearing up may meet what was freed already. */
+struct piece {
+    struct list link;
+    uint64_t bytes[]; /* aligned for anything that nghttp2 keeps */
+};
+
+static void *keep_piece(struct h2_session *session, struct piece *piece)
 {
-    (void)data;
-    return mem_alloc(n);
+    if (!piece)
+        return NULL;
+    list_push(&session->pieces, &piece->link);
+    return piece->bytes;
 }
 
-static void ng_free(void *p, void *data)
+static void *ng_malloc(size_t n, void *session)
 {
-    (void)data;
-    mem_free(p);
+    return n > SIZE_MAX / 2 ? NULL : keep_piece(session, mem_alloc(sizeof(struct piece) + n));
 }
 
-static void *ng_calloc(size_t count, size_t size, void *data)
+static void *ng_calloc(size_t count, size_t size, void *session)
 {
-    (void)data;
-    return mem_array(count, size);
+    if (size && count > SIZE_MAX / 2 / size)
+        return NULL;
+    return keep_piece(session, mem_zalloc(sizeof(struct piece) + count * size));
 }
 
-static void *ng_realloc(void *p, size_t n, void *data)
+static void ng_free(void *p, void *session)
 {
-    (void)data;
-    return mem_realloc(p, n);
+    (void)session;
+    if (!p)
+        return;
+    struct piece *piece = list_entry(p, struct piece, bytes);
+    list_remove(&piece->link);
+    mem_free(piece);
 }
 
-static nghttp2_mem memory = { NULL, ng_malloc, ng_free, ng_calloc, ng_realloc };
+static void *ng_realloc(void *p, size_t n, void *session)
+{
+    if (!p)
+        return ng_malloc(n, session);
+    if (n > SIZE_MAX / 2)
+        return NULL;
+    struct piece *piece = list_entry(p, struct piece, bytes), *fresh;
+    list_remove(&piece->link);
+    fresh = mem_realloc(piece, sizeof(*piece) + n);
+    list_init(fresh ? &fresh->link : &piece->link);
+    keep_piece(session, fresh ? fresh : piece);
+    return fresh ? fresh->bytes : NULL;
+}
+
+static void drop_pieces(struct h2_session *session)
+{
+    for (struct list *link = list_first(&session->pieces); link; link = list_first(&session->pieces))
+        ng_free(list_entry(link, struct piece, link)->bytes, session);
+}
 
 /* -- faults -------------------------------------------------------------------------------------------------------- */
 
@@ -85,6 +117,18 @@ static void fatal(struct h2_session *session, int rc)
         broke(session, H2_ENHANCE_YOUR_CALM, H2_ABUSE_PING, "too many frames that call for an answer");
     else
         broke(session, H2_INTERNAL_ERROR, H2_ABUSE_NONE, nghttp2_strerror(rc));
+}
+
+static void heed(struct h2_session *session, int rc)
+{
+    if (rc && nghttp2_is_fatal(rc))
+        fatal(session, rc);
+}
+
+/* Nothing but our own GOAWAY follows then. */
+static bool is_broken(const struct h2_session *session)
+{
+    return session->fault.why;
 }
 
 static void count(struct h2_session *session, enum h2_abuse what)
@@ -118,12 +162,10 @@ void h2_reset(struct h2_stream *stream, uint32_t code)
 {
     struct h2_session *session = stream->session;
 
-    if (!session || stream->reset)
+    if (!session || stream->reset || is_broken(session))
         return;
     stream->reset = true;
-    int rc = nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, (int32_t)stream->id, code);
-    if (rc)
-        fatal(session, rc);
+    heed(session, nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, (int32_t)stream->id, code));
 }
 
 /* Without any signal of the client's, responses take turns: one that is long holds up no other. */
@@ -131,7 +173,7 @@ static void set_priority(struct h2_session *session, uint32_t id, const struct h
 {
     nghttp2_extpri priority = { .urgency = head->urgency, .inc = head->incremental };
 
-    nghttp2_session_change_extpri_stream_priority(session->ng, (int32_t)id, &priority, 0);
+    heed(session, nghttp2_session_change_extpri_stream_priority(session->ng, (int32_t)id, &priority, 0));
 }
 
 static void open_stream(struct h2_session *session, uint32_t id)
@@ -139,7 +181,7 @@ static void open_stream(struct h2_session *session, uint32_t id)
     struct h2_stream *stream = session->calls->open(session->owner, id);
 
     if (!stream) {
-        nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, (int32_t)id, NGHTTP2_REFUSED_STREAM);
+        heed(session, nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, (int32_t)id, NGHTTP2_REFUSED_STREAM));
         return;
     }
     stream->id = id;
@@ -494,13 +536,14 @@ bool h2_inform(struct h2_stream *stream, int status, const struct fields *fields
     struct pairs pairs;
     char digits[4];
 
-    if (!session || stream->answered || stream->reset)
+    if (!session || stream->answered || stream->reset || is_broken(session))
         return true;
     if (!put_status(&pairs, digits, status, fields))
         return false;
     int rc = nghttp2_submit_headers(session->ng, NGHTTP2_FLAG_NONE, (int32_t)stream->id, NULL, pairs.at, pairs.n,
                                     NULL);
     pairs_end(&pairs);
+    heed(session, rc);
     return rc == 0;
 }
 
@@ -511,22 +554,25 @@ bool h2_respond(struct h2_stream *stream, int status, const struct fields *field
     struct pairs pairs;
     char digits[4];
 
-    if (!session || stream->answered || stream->reset)
+    if (!session || stream->answered || stream->reset || is_broken(session))
         return true;
     if (!put_status(&pairs, digits, status, fields))
         return false;
     stream->answered = true;
     int rc = nghttp2_submit_response(session->ng, (int32_t)stream->id, pairs.at, pairs.n, end ? NULL : &source);
     pairs_end(&pairs);
+    heed(session, rc);
     return rc == 0;
 }
 
 void h2_wake(struct h2_stream *stream)
 {
-    if (!stream->session || !stream->waits)
+    struct h2_session *session = stream->session;
+
+    if (!session || !stream->waits || is_broken(session))
         return;
     stream->waits = false;
-    nghttp2_session_resume_data(stream->session->ng, (int32_t)stream->id);
+    heed(session, nghttp2_session_resume_data(session->ng, (int32_t)stream->id));
 }
 
 /* -- windows ------------------------------------------------------------------------------------------------------- */
@@ -535,7 +581,7 @@ void h2_grant(struct h2_stream *stream, uint64_t room)
 {
     struct h2_session *session = stream->session;
 
-    if (!session || stream->reset || stream->received_end)
+    if (!session || stream->reset || stream->received_end || is_broken(session))
         return;
     int32_t id = (int32_t)stream->id;
     uint32_t most = room < INT32_MAX ? (uint32_t)room : INT32_MAX;
@@ -548,9 +594,7 @@ void h2_grant(struct h2_stream *stream, uint64_t room)
     if (target <= open)
         return;
     stream->consumed += target - open;
-    int rc = nghttp2_session_consume_stream(session->ng, id, (size_t)(target - open));
-    if (rc)
-        fatal(session, rc);
+    heed(session, nghttp2_session_consume_stream(session->ng, id, (size_t)(target - open)));
 }
 
 /* -- receiving ----------------------------------------------------------------------------------------------------- */
@@ -709,18 +753,22 @@ struct list *h2_touched(struct h2_session *session)
 
 void h2_ping(struct h2_session *session)
 {
-    nghttp2_submit_ping(session->ng, NGHTTP2_FLAG_NONE, NULL);
+    if (!is_broken(session))
+        heed(session, nghttp2_submit_ping(session->ng, NGHTTP2_FLAG_NONE, NULL));
 }
 
 void h2_announce_goaway(struct h2_session *session)
 {
-    nghttp2_submit_shutdown_notice(session->ng);
+    if (!is_broken(session))
+        heed(session, nghttp2_submit_shutdown_notice(session->ng));
 }
 
 void h2_goaway(struct h2_session *session)
 {
     session->guard.goaway_id = session->guard.last_id;
-    nghttp2_submit_goaway(session->ng, NGHTTP2_FLAG_NONE, (int32_t)session->guard.last_id, NGHTTP2_NO_ERROR, NULL, 0);
+    if (!is_broken(session))
+        heed(session, nghttp2_submit_goaway(session->ng, NGHTTP2_FLAG_NONE, (int32_t)session->guard.last_id,
+                                            NGHTTP2_NO_ERROR, NULL, 0));
 }
 
 /* What nghttp2 itself finds wrong with a frame: a reset or the end follows from it by itself. */
@@ -769,6 +817,7 @@ static int start(struct h2_session *session)
 {
     nghttp2_session_callbacks *callbacks = make_callbacks();
     nghttp2_option *options = make_options();
+    nghttp2_mem memory = { session, ng_malloc, ng_free, ng_calloc, ng_realloc };
     int rc = NGHTTP2_ERR_NOMEM;
 
     if (callbacks && options)
@@ -802,10 +851,15 @@ struct h2_session *h2_create_server(const struct h2_calls *calls, void *owner, c
     session->owner = owner;
     session->limits = *limits;
     list_init(&session->touched);
+    list_init(&session->pieces);
     h2_guard_init(&session->guard, (uint32_t)h2_head_list_most(&limits->head) * 2 + H2_FRAME_MOST, 0);
     mem_hold(SESSION_COSTS);
-    if (start(session) == 0 && settle(session) == 0)
+    int rc = start(session);
+    if (rc == 0)
+        rc = settle(session);
+    if (rc == 0)
         return session;
+    session->no_memory = true;
     h2_destroy(session);
     return NULL;
 }
@@ -814,7 +868,9 @@ void h2_destroy(struct h2_session *session)
 {
     if (!session)
         return;
-    nghttp2_session_del(session->ng);
+    if (!session->no_memory)
+        nghttp2_session_del(session->ng);
+    drop_pieces(session);
     block_unref(session->pen);
     mem_hold(-SESSION_COSTS);
     mem_free(session);

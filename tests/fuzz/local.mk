@@ -10,6 +10,7 @@ FUZZ_TARGETS += tests/fuzz/fuzz_client_chain
 FUZZ_TARGETS += tests/fuzz/fuzz_config
 FUZZ_TARGETS += tests/fuzz/fuzz_engine
 FUZZ_TARGETS += tests/fuzz/fuzz_head
+FUZZ_TARGETS += tests/fuzz/fuzz_http2
 FUZZ_TARGETS += tests/fuzz/fuzz_proxy_header
 FUZZ_TARGETS += tests/fuzz/fuzz_response
 FUZZ_TARGETS += tests/fuzz/fuzz_template
@@ -40,3 +41,5 @@ EXTRA_DIST += tests/fuzz/corpus
 # The engine's clock is the harness's (tests/unit/engine/).
 tests_fuzz_fuzz_engine_LDADD = tests/unit/engine/libengine.a $(LDADD)
 tests_fuzz_fuzz_engine_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick
+tests_fuzz_fuzz_http2_LDADD = tests/unit/engine/libengine.a $(LDADD)
+tests_fuzz_fuzz_http2_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick

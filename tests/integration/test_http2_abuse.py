@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""HTTP/2 clients that cost more than they pay: each ends with ENHANCE_YOUR_CALM, is counted, and is noticed by nobody."""
+"""HTTP/2 clients that cost more than they pay: each ends with ENHANCE_YOUR_CALM, is counted, and hurts nobody."""
 
 import contextlib
 import re

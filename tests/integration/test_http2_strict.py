@@ -20,7 +20,8 @@ head = Http2.head
 def house():
     origin = Origin()
     try:
-        with daemon.serving(f"workers 1;\nsite _ {{ proxy {origin.url}; route = /own {{ respond 200 own; }} }}") as weir:
+        text = f"workers 1;\nsite _ {{ proxy {origin.url}; route = /own {{ respond 200 own; }} }}"
+        with daemon.serving(text) as weir:
             weir.origin = origin
             yield weir
     finally:

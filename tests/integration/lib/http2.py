@@ -5,6 +5,7 @@ Shape: Http2(stream) on a connected socket; what comes is sorted by stream. Wind
 unless told otherwise."""
 
 import collections
+import contextlib
 import struct
 
 import pytest
@@ -155,7 +156,8 @@ class Http2:
     def pump(self):
         """Reads one frame, answers it where it calls for that, and keeps it for whoever asks for its stream."""
         frame = self._take()
-        self._mind(frame)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have been the last
+            self._mind(frame)
         self.queues[frame.stream].append(frame)
         return frame
 

@@ -258,6 +258,11 @@ void engine_drain(void)
     engine_settle();
 }
 
+void engine_undrain(void)
+{
+    e.pw->draining = false;
+}
+
 void engine_forget(void)
 {
     pools_close_idle();

@@ -35,6 +35,7 @@ unsigned engine_turns(unsigned most); /* likewise, but at most so many; how many
 bool engine_is_running(void);         /* what happens now is the engine's doing, not its player's */
 void engine_advance(uint64_t ms);     /* the clock goes on, deadlines are told, and all settles */
 void engine_drain(void);
+void engine_undrain(void);
 /* Free lists, spare arenas and idle upstream connections go: what runs next allocates as if it was the first. */
 void engine_forget(void);
 /* Nothing is under way: no connection, one snapshot, referenced by its worker alone, no buffer in use. */

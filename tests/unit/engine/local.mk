@@ -4,7 +4,7 @@
 
 check_LIBRARIES += tests/unit/engine/libengine.a
 tests_unit_engine_libengine_a_SOURCES = tests/unit/engine/engine.c tests/unit/engine/engine.h \
-	tests/unit/engine/modules.h tests/unit/engine/playing.h
+	tests/unit/engine/frames.h tests/unit/engine/modules.h tests/unit/engine/playing.h
 
 ENGINE_LIBS = tests/unit/engine/libengine.a $(LDADD)
 WRAP_CLOCK = -Wl,--wrap=clock_tick
@@ -44,3 +44,7 @@ tests_unit_engine_test_calls_SOURCES = tests/unit/engine/test_calls.c $(PLAYED_E
 	tests/unit/engine/failing_calls.c tests/unit/engine/failing_calls.h
 tests_unit_engine_test_calls_LDADD = $(ENGINE_LIBS)
 tests_unit_engine_test_calls_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
+
+UNIT_TESTS += tests/unit/engine/test_http2
+tests_unit_engine_test_http2_LDADD = $(ENGINE_LIBS)
+tests_unit_engine_test_http2_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
