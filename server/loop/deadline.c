@@ -49,12 +49,9 @@ uint64_t deadline_time(uint64_t ms_from_now)
     return at ? at : 1; /* 0 says "not set" */
 }
 
-void deadline_set_at(struct deadline *deadline, uint64_t at)
+void deadline_queue(struct deadline *deadline)
 {
-    assert(at);
-    deadline->at = at;
-    if (!list_is_empty(&deadline->link) && deadline->queued <= at)
-        return; /* the wheel meets it early enough and puts it where it belongs */
+    assert(deadline->at);
     struct worker *worker = worker_self();
     assert(worker);
     arm(worker, wheel_put(&worker->wheel, deadline, clock_ms()));

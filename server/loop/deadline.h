@@ -22,9 +22,15 @@ struct deadline {
 
 void deadline_init(struct deadline *deadline, void (*on_due)(struct deadline *));
 void deadline_set(struct deadline *deadline, uint64_t ms_from_now);
-void deadline_set_at(struct deadline *deadline, uint64_t at); /* of clock_ms(), which never is 0 */
 uint64_t deadline_time(uint64_t ms_from_now); /* as a time for deadline_set_at; never 0 */
 void deadline_cancel(struct deadline *deadline); /* fine when not set */
+void deadline_queue(struct deadline *deadline); /* for deadline_set_at: under an earlier time than before */
+static inline void deadline_set_at(struct deadline *deadline, uint64_t at) /* of clock_ms(); not 0 */
+{
+    deadline->at = at;
+    if (list_is_empty(&deadline->link) || deadline->queued > at)
+        deadline_queue(deadline); /* else the wheel meets it early enough and puts it where it belongs */
+}
 static inline bool deadline_is_set(const struct deadline *deadline)
 {
     return deadline->at != 0;
