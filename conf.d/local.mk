@@ -8,6 +8,9 @@ endif
 if MODULE_ACCESS_LOG
 SHIPPED_CONF += conf.d/access-log.conf
 endif
+if MODULE_AUTH
+SHIPPED_CONF += conf.d/auth.conf
+endif
 if MODULE_GEOIP
 SHIPPED_CONF += conf.d/geoip.conf
 endif
@@ -42,5 +45,5 @@ uninstall-local:
 	    if $(in_place) "$$from" | cmp -s - "$$to"; then rm -f "$$to"; fi; \
 	done
 
-EXTRA_DIST += conf.d/weir.conf conf.d/access.conf conf.d/access-log.conf conf.d/geoip.conf conf.d/gzip.conf \
-	conf.d/headers.conf conf.d/tls.conf conf.d/example.conf conf.d/trusted/cloudflare.conf
+EXTRA_DIST += conf.d/weir.conf conf.d/access.conf conf.d/access-log.conf conf.d/auth.conf conf.d/geoip.conf \
+	conf.d/gzip.conf conf.d/headers.conf conf.d/tls.conf conf.d/example.conf conf.d/trusted/cloudflare.conf

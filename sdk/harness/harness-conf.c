@@ -302,6 +302,18 @@ static bool value_parse(struct binding *b, const struct weir_arg *arg, const str
     return true;
 }
 
+int conf_api_value(weir_conf *c, uint32_t type, weir_str text, void *to)
+{
+    struct binding b = { .conf = *c };
+    const struct weir_arg arg = { .name = "value", .type = type };
+    const struct word word = { .text = pieces_dup(&c->h->memory, text) };
+
+    if (value_parse(&b, &arg, &word, to))
+        return 0;
+    refuse(&b, "\"%.*s\" is no value", (int)text.n, text.p);
+    return -1;
+}
+
 static bool value_store(struct binding *b, const struct weir_arg *arg, const struct word *word, void *to)
 {
     size_t errors = b->conf.h->errors.n;

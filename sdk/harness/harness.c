@@ -513,6 +513,7 @@ const struct weir_api harness_api = {
     .tmpl_constant = template_api_constant,
     .mod_job = event_api_mod_job, .mod_note = note_api,
     .fetch = fetch_api_start, .mod_fetch = fetch_api_start_for, .thread_conf = fetch_api_thread_conf,
+    .conf_value = conf_api_value,
     .conn_protocols = conn_api_protocols,
 };
 

@@ -138,6 +138,7 @@ weir_mod *conf_api_mod(weir_conf *c);
 uint32_t conf_api_scope(weir_conf *c);
 bool conf_api_is_rehearsal(weir_conf *c);
 weir_table conf_api_site_names(weir_conf *c);
+int conf_api_value(weir_conf *c, uint32_t type, weir_str text, void *to);
 int conf_api_read_file(weir_conf *c, weir_str path, weir_str *content);
 weir_str conf_api_state_path(weir_conf *c, weir_str name);
 void conf_api_offer_tls(weir_conf *c);

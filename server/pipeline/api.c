@@ -214,6 +214,7 @@ const struct weir_api module_api = {
     .fetch = fetch_start,
     .mod_fetch = fetch_start_for,
     .thread_conf = thread_conf,
+    .conf_value = api_conf_value,
 
     .conn_protocols = api_conn_protocols,
 };

@@ -15,6 +15,7 @@ bool api_conf_is_rehearsal(weir_conf *c);
 weir_table api_conf_site_names(weir_conf *c);
 int api_conf_read_file(weir_conf *c, weir_str path, weir_str *content);
 weir_str api_conf_state_path(weir_conf *c, weir_str name);
+int api_conf_value(weir_conf *c, uint32_t type, weir_str text, void *to);
 weir_tmpl *api_conf_template(weir_conf *c, weir_str text);
 void api_conf_offer_tls(weir_conf *c);
 void api_conf_skip_hook(weir_conf *c, uint32_t index);

@@ -2,7 +2,7 @@
 /* api_conf.c: what check() and set() ask of the scope that is being bound; mistakes are placed. */
 #include "pipeline/api.h"
 
-#include "config/bind.h"
+#include "config/args.h"
 #include "pipeline/module.h"
 #include "pipeline/sink.h"
 
@@ -85,6 +85,22 @@ weir_tmpl *api_conf_template(weir_conf *c, weir_str text)
     if (!tmpl)
         c->failed = true;
     return tmpl;
+}
+
+int api_conf_value(weir_conf *c, uint32_t type, weir_str text, void *to)
+{
+    const struct arg_target target = { .binder = c->binder, .scope = c->scope, .statement = c->statement, .to = to };
+    const struct weir_arg arg = { .name = c->statement ? c->statement->name.text.p : "value", .type = type };
+    const struct word *word = NULL;
+
+    for (uint32_t i = 0; c->statement && i < c->statement->arg_count; i++)
+        if (str_equal(c->statement->args[i].text, text))
+            word = &c->statement->args[i];
+    if (type == WEIR_TYPE_ENUM || type == WEIR_TYPE_PLACE || !arg_read(&target, &arg, word, text, to)) {
+        c->failed = true;
+        return -1;
+    }
+    return 0;
 }
 
 int api_tmpl_constant(const weir_tmpl *tmpl, weir_str *text)

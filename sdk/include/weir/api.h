@@ -127,6 +127,7 @@ struct weir_api {
     int (*fetch)(weir_req *r, const struct weir_fetch *what, weir_fetched_fn done, void *arg);
     int (*mod_fetch)(weir_mod *mod, const struct weir_fetch *what, weir_mod_fetched_fn done, void *arg);
     const void *(*thread_conf)(weir_mod *mod);
+    int (*conf_value)(weir_conf *c, uint32_t type, weir_str text, void *to);
 
     /* conn_api.h */
     weir_str (*conn_protocols)(weir_conn *c, weir_str server_name);

@@ -86,6 +86,13 @@ static inline weir_tmpl *weir_conf_template(weir_conf *c, weir_str text)
     return weir_api_->conf_template(c, text);
 }
 
+/* In set(): text read as an argument of this type would be (WEIR_TYPE_*, but ENUM and PLACE), into *to, the field's C
+ * type: for directives whose later arguments depend on the first. 0, or -1 after an error was reported. */
+static inline int weir_conf_value(weir_conf *c, uint32_t type, weir_str text, void *to)
+{
+    return weir_api_->conf_value(c, type, text, to);
+}
+
 /* What a template without variables evaluates to. 0 and *text (as long as the template lives), or -1: it has
  * variables. */
 static inline int weir_tmpl_constant(const weir_tmpl *tmpl, weir_str *text)

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The module auth: passwords of every kind that htpasswd and mkpasswd write, and another server that decides."""
+
+import base64
+import re
+import subprocess
+
+import pytest
+
+from lib.daemon import serving
+from lib.origin import AnsweringOrigin, request_of
+from lib.patience import eventually
+
+
+def made(*command, text=None):
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+HASHES = {
+    "bcrypt": lambda word: made("htpasswd", "-niB", "-C", "4", "x", text=word).partition(":")[2],
+    "apr1": lambda word: made("htpasswd", "-nim", "x", text=word).partition(":")[2],
+    "sha256": lambda word: made("mkpasswd", "-s", "-m", "sha-256", text=word),
+    "sha512": lambda word: made("mkpasswd", "-s", "-m", "sha-512", text=word),
+    "yescrypt": lambda word: made("mkpasswd", "-s", "-m", "yescrypt", text=word),
+}
+
+
+def basic(name, word):
+    return "Authorization: Basic " + base64.b64encode(f"{name}:{word}".encode()).decode()
+
+
+@pytest.fixture(scope="module")
+def users(session_folder):
+    path = session_folder / "users.htpasswd"
+    lines = [f"{name}:{hash_of('word of ' + name)}" for name, hash_of in HASHES.items()]
+    path.write_text("# all kinds\n\n" + "\r\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def guarded(users):
+    origin = AnsweringOrigin()
+    text = f"""
+        trusted_proxies 127.0.0.1;
+        module headers;
+        site a.test {{
+            response_header set X-User "$auth_user";
+            auth basic {users} realm='say "friend"';
+            proxy {origin.url};
+            route /open {{ auth off; proxy {origin.url}; }}
+            route /any {{ satisfy any; allow 192.0.2.77; deny all; proxy {origin.url}; }}
+            route /shadow {{ enforce off auth; proxy {origin.url}; }}
+        }}
+    """
+    try:
+        with serving(text, modules=["auth", "access"]) as weir:
+            yield weir
+    finally:
+        origin.stop()
+
+
+class Asking:
+    """Each test is a client of its own: failures count by address."""
+
+    count = 0
+
+    def __init__(self, weir):
+        Asking.count += 1
+        self.weir, self.address = weir, f"198.51.100.{Asking.count}"
+
+    def get(self, target="/", *fields):
+        return self.weir.get(target, f"X-Forwarded-For: {self.address}", *fields)
+
+
+@pytest.fixture
+def asking(guarded):
+    return Asking(guarded)
+
+
+@pytest.mark.parametrize("kind", HASHES)
+def test_each_kind_of_hash(asking, kind):
+    response = asking.get("/", basic(kind, f"word of {kind}"))
+    assert response.status == 200 and response.get("X-User") == kind
+    assert asking.get("/", basic(kind, f"word of {kind}")).status == 200  # remembered
+    assert asking.get("/", basic(kind, f"word of {kind}!")).status == 401
+
+
+@pytest.mark.parametrize("field", [
+    "X-Nothing: here", "Authorization: Basic", "Authorization: Basic ", "Authorization: Bearer abc",
+    "Authorization: Basic !!!!", "Authorization: Basic YmNyeXB0", "Authorization: Basic YmNyeXB0OndvcmQ",
+    "Authorization: Basic " + base64.b64encode(b":word").decode(),
+    "Authorization: Basic " + base64.b64encode(b"bcrypt:word of bcrypt\0").decode(),
+    "Authorization: Basic " + base64.b64encode(b"bcrypt:" + b"x" * 2000).decode()])
+def test_what_is_no_password_is_challenged(asking, field):
+    response = asking.get("/", field)
+    assert response.status == 401
+    assert response.get("WWW-Authenticate") == 'Basic realm="say \\"friend\\"", charset="UTF-8"'
+
+
+def test_the_scheme_is_read_without_case(asking):
+    assert asking.get("/", basic("apr1", "word of apr1").replace("Basic", "bASIC ")).status == 200
+
+
+def test_unknown_names_cost_what_known_ones_cost(asking):
+    """Both are verified: neither the answer nor a missing job tells them apart."""
+    known, unknown = asking.get("/", basic("yescrypt", "wrong")), asking.get("/", basic("nobody", "wrong"))
+    assert known.status == unknown.status == 401
+    assert known.body.split(b"Request")[0] == unknown.body.split(b"Request")[0]
+
+
+def test_identity_fields_of_clients_never_reach_the_origin(asking):
+    forged = ["Remote-User: root", "REMOTE_USER: root", "remote-groups: admin", "Remote_Email: a@b", "Remote-Name: me"]
+    request = request_of(asking.get("/", basic("sha256", "word of sha256"), *forged).body)
+    assert request.all("Remote-User") == ["sha256"]
+    assert not any("root" in value or "admin" in value for name in request.names() for value in request.all(name))
+
+
+def test_satisfy_any(guarded, asking):
+    assert guarded.get("/any", "X-Forwarded-For: 192.0.2.77").status == 200
+    assert asking.get("/any").status == 401
+    assert asking.get("/any", basic("sha256", "word of sha256")).status == 200
+
+
+def test_off_and_shadow(asking):
+    assert asking.get("/open").status == 200
+    response = asking.get("/shadow")
+    assert response.status == 200 and not response.has("WWW-Authenticate")
+
+
+def figure(weir, name):
+    text = weir.ask("GET", "/v1/metrics")[1].decode()
+    return sum(int(line.split()[-1]) for line in text.splitlines() if re.match(rf"{name}\b", line))
+
+
+def test_guessing_is_slowed_down_for_the_guesser_alone(guarded, asking):
+    before = figure(guarded, "weir_auth_delayed_total")
+    for _ in range(4):
+        assert asking.get("/", basic("bcrypt", "guess")).status == 401
+    assert figure(guarded, "weir_auth_delayed_total") == before + 1  # three are free
+    other = Asking(guarded)
+    assert other.get("/", basic("bcrypt", "word of bcrypt")).status == 200
+
+
+def test_a_replaced_file_holds_from_then_on(weir, folder):
+    path = folder / "users"
+    path.write_text("ann:" + HASHES["bcrypt"]("one") + "\n")
+    one = weir(f"module auth; site a.test {{ auth basic {path}; respond 200 in; }}")
+    assert one.get("/", basic("ann", "one")).status == 200
+    following = folder / "next"
+    following.write_text("ann:" + HASHES["bcrypt"]("two") + "\n")
+    following.replace(path)
+    eventually(lambda: "was replaced and read" in one.log(), "the file to be read")
+    assert one.get("/", basic("ann", "two")).status == 200
+    assert one.get("/", basic("ann", "one")).status == 401
+    path.write_text("ann\n")
+    eventually(lambda: "the names before it stay" in one.log(), "the broken file to be noticed")
+    assert one.get("/", basic("ann", "two")).status == 200
+    assert [note["warning"] for note in one.status()["notes"]] == [True]
+
+
+@pytest.mark.parametrize("content, error", [
+    ("", "no user in it"), ("ann\n", "line 1: a line is NAME:HASH"),
+    ("# one\nann:secret\n", "line 2: its hash is of no kind")])
+def test_mistakes_in_the_file(weir, folder, content, error):
+    (folder / "users").write_text(content)
+    one = weir("site a.test { respond 204; }")
+    one.write(f"module auth; site a.test {{ auth basic {folder}/users; respond 200; }}")
+    done = one.cli("check")
+    assert done.returncode == 1 and error in done.stderr
+
+
+@pytest.mark.parametrize("line, error", [
+    ("auth basic;", "the file of names and hashes is missing"), ("auth forward;", "the server to ask is missing"),
+    ("auth basic /nonexistent;", "cannot read /nonexistent"), ("auth magic;", "auth"),
+    ("auth forward nobody;", 'nobody')])
+def test_mistakes_in_the_configuration(weir, line, error):
+    one = weir("site a.test { respond 204; }")
+    one.write(f"module auth; site a.test {{ {line} respond 200; }}")
+    done = one.cli("check")
+    assert done.returncode == 1 and error in done.stderr
+
+
+# -- another server decides --------------------------------------------------------------------------------------------
+
+def gatekeeper(request):
+    """Cookie session=NAME lets in; else a redirect to the login page, with a cookie of its own."""
+    name = request.get("Cookie", "").partition("session=")[2]
+    if name:
+        return (f"HTTP/1.1 200 OK\r\nRemote-User: {name}\r\nRemote-Groups: a\r\nRemote-Groups: b\r\nX-Extra: e\r\n"
+                "X-Secret: s\r\nSet-Cookie: seen=1\r\nContent-Length: 2\r\n\r\nok").encode()
+    page = b"<a href=login>please log in</a>"
+    return (b"HTTP/1.1 302 Found\r\nLocation: https://auth.test/?rd=x\r\nContent-Type: text/html\r\n"
+            b"Set-Cookie: state=2; Path=/\r\nContent-Length: %d\r\n\r\n" % len(page)) + page
+
+
+@pytest.fixture(scope="module")
+def forwarding():
+    origin, gate = AnsweringOrigin(), AnsweringOrigin(gatekeeper)
+    text = f"""
+        site a.test {{
+            auth forward {gate.url} preset=authelia copy=X-Extra;
+            proxy {origin.url};
+            route /path {{ auth forward {gate.url}/own/path; proxy {origin.url}; }}
+            route /dead {{ auth forward http://127.0.0.1:1; proxy {origin.url}; }}
+        }}
+    """
+    try:
+        with serving(text, modules=["auth"]) as weir:
+            weir.gate = gate
+            yield weir
+    finally:
+        origin.stop()
+        gate.stop()
+
+
+def test_who_is_let_in_reaches_the_origin_with_the_fields_asked_for(forwarding):
+    response = forwarding.get("/page?x=1", "Cookie: session=ann", "Remote-User: root", "X_Extra: forged")
+    assert response.status == 200 and response.get("Set-Cookie") == "seen=1"
+    request = request_of(response.body)
+    assert request.all("Remote-User") == ["ann"] and request.get("Remote-Groups") == "a, b"
+    assert request.get("X-Extra") == "e" and not request.has("X-Secret") and not request.has("X_Extra")
+
+
+def test_what_the_gatekeeper_is_asked(forwarding):
+    forwarding.gate.forget()
+    forwarding.get("/page?x=1", "Cookie: session=ann", "X-Forwarded-Uri: /forged", "Accept: text/html")
+    request = forwarding.gate.requests[-1]
+    assert (request.method, request.target) == ("GET", "/api/authz/forward-auth")
+    assert request.get("X-Forwarded-Uri") == "/page?x=1" and request.get("X-Forwarded-Method") == "GET"
+    assert request.get("X-Forwarded-Host").startswith("a.test") and request.get("X-Forwarded-Proto") == "http"
+    assert request.get("X-Forwarded-For") == "127.0.0.1" and request.get("Accept") == "text/html"
+    forwarding.get("/path", "Cookie: session=ann")
+    assert forwarding.gate.requests[-1].target == "/own/path"
+
+
+def test_any_other_answer_is_the_clients(forwarding):
+    response = forwarding.get("/")
+    assert response.status == 302 and response.get("Location") == "https://auth.test/?rd=x"
+    assert response.get("Set-Cookie") == "state=2; Path=/" and response.get("Content-Type") == "text/html"
+    assert response.body == b"<a href=login>please log in</a>"
+
+
+def test_a_body_is_not_sent_along_but_reaches_the_origin(forwarding):
+    forwarding.gate.forget()
+    client = forwarding.connect()
+    client.request("POST", "/upload", "Cookie: session=ann", body=b"x" * 50000)
+    assert request_of(client.response().body).get("Content-Length") == "50000"
+    asked = forwarding.gate.requests[-1]
+    assert asked.method == "GET" and not asked.body and asked.get("X-Forwarded-Method") == "POST"
+
+
+def test_without_an_answer_nobody_comes_in(forwarding):
+    response = forwarding.get("/dead", "Cookie: session=ann")
+    assert response.status == 503
+    eventually(lambda: "auth: http://127.0.0.1:1: " in forwarding.log(), "the reason to be logged")
