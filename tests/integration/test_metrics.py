@@ -266,3 +266,20 @@ def test_every_call_of_a_hook_counts_and_some_are_timed(weir):
     assert metrics["weir_access_denied_total"] == 0
     assert metrics["weir_worker_turn_seconds_count"] >= 400
     assert metrics.sum("weir_worker_busy_seconds_total") > 0
+
+
+def test_status_shows_sites_costs_and_overload(weir):
+    one = weir("site a.test { respond 200 x; route /bad { respond 503; } } site b.test { respond 200 y; }")
+    for target, status in [("/", 200), ("/", 200), ("/bad", 503)]:
+        assert one.get(target).status == status
+    settled(one, lambda m: ended(m, "a.test") == 3, "all have ended")
+    told = one.status()
+    assert {"name": "a.test", "requests": 3, "errors": 1} in told["sites"]
+    assert {"name": "b.test", "requests": 0, "errors": 0} in told["sites"]
+    respond = next(module for module in told["modules"] if module["name"] == "respond")
+    assert respond["calls"] == 3 and respond["time_us"] >= 0
+    text = one.cli("status").stdout
+    assert "  site            a.test: 3 requests, 1 answered 5xx\n" in text
+    assert "b.test:" not in text
+    assert "  cost            respond: 3 calls, about " in text
+    assert "  overload        " in text and "; 0 requests shed, 0 connections refused" in text

@@ -112,6 +112,64 @@ static void print_upstreams(const struct status *status)
         print_upstream(status, item);
 }
 
+enum { SITES_SHOWN = 20 };
+
+/* Those that were asked anything, in the files' order. */
+static void print_sites(const struct status *status)
+{
+    str list, item, value;
+    unsigned shown = 0, more = 0;
+
+    if (!json_member(status->json, "sites", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item)) {
+        str name = member_text(status, item, "name");
+        uint64_t requests = json_member(item, "requests", &value) ? json_number(value) : 0;
+        uint64_t errors = json_member(item, "errors", &value) ? json_number(value) : 0;
+        if (requests && ++shown > SITES_SHOWN)
+            more++;
+        else if (requests)
+            fprintf(status->out, "  site            " STR_FMT ": %llu requests, %llu answered 5xx\n", STR_ARG(name),
+                    (unsigned long long)requests, (unsigned long long)errors);
+    }
+    if (more)
+        fprintf(status->out, "                  and %u more: weir status --json\n", more);
+}
+
+static void print_overload(const struct status *status)
+{
+    struct status overload = { .arena = status->arena, .out = status->out };
+
+    if (!json_member(status->json, "overload", &overload.json))
+        return;
+    unsigned long long most = number(&overload, "max_memory"), connections = number(&overload, "max_connections");
+    fprintf(status->out, "  overload        %llu KiB held", number(&overload, "memory") >> 10);
+    if (most)
+        fprintf(status->out, " of %llu MiB", most >> 20);
+    if (connections)
+        fprintf(status->out, ", at most %llu connections", connections);
+    fprintf(status->out, "; %llu requests shed, %llu connections refused, %llu closed idle, %llu pauses\n",
+            number(&overload, "requests_shed"), number(&overload, "connections_refused"),
+            number(&overload, "idle_closed"), number(&overload, "accept_pauses"));
+}
+
+/* Of modules that were called: how often, and how long in all, estimated. */
+static void print_costs(const struct status *status)
+{
+    str list, item, value;
+
+    if (!json_member(status->json, "modules", &list) || !json_first(list, &list))
+        return;
+    while (json_next(&list, &item)) {
+        str name = member_text(status, item, "name");
+        uint64_t calls = json_member(item, "calls", &value) ? json_number(value) : 0;
+        uint64_t us = json_member(item, "time_us", &value) ? json_number(value) : 0;
+        if (calls)
+            fprintf(status->out, "  cost            " STR_FMT ": %llu calls, about %llu.%03llu ms\n", STR_ARG(name),
+                    (unsigned long long)calls, (unsigned long long)us / 1000, (unsigned long long)us % 1000);
+    }
+}
+
 static void print_modules(const struct status *status)
 {
     str list, item;
@@ -215,9 +273,12 @@ bool status_print(str json, struct arena *arena, FILE *out)
     fprintf(out, "  workers         %llu\n", number(&s, "workers"));
     fprintf(out, "  connections     %llu now, %llu accepted\n", number(&s, "connections"), number(&s, "accepted"));
     fprintf(out, "  requests        %llu\n", number(&s, "requests"));
+    print_overload(&s);
     print_listen(&s);
+    print_sites(&s);
     print_upstreams(&s);
     print_modules(&s);
+    print_costs(&s);
     print_quarantine(&s);
     print_notes(&s);
     return true;

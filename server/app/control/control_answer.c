@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pipeline/metrics.h"
 #include "pipeline/module.h"
 #include "pipeline/notes.h"
 #include "pipeline/quarantine.h"
@@ -100,6 +101,14 @@ static void put_directives(struct out *out, const weir_mod *mod)
     out_char(out, ']');
 }
 
+static void put_cost(struct out *out, const weir_mod *mod)
+{
+    struct cost cost = cost_sum(mod, STAGE_NONE);
+
+    put_u64(out, "calls", cost.calls);
+    put_u64(out, "time_us", cost.ns / 1000);
+}
+
 static void put_modules(struct out *out, bool in_full)
 {
     put_name(out, "modules");
@@ -111,6 +120,7 @@ static void put_modules(struct out *out, bool in_full)
         put_str(out, "name", mod->name);
         put_str(out, "version", str_of(mod->desc.version));
         put_str_or_null(out, "path", mod->path); /* null: built in */
+        put_cost(out, mod);
         if (in_full) {
             put_str(out, "summary", str_of(mod->desc.summary));
             put_str(out, "license", str_of(mod->desc.license));
@@ -121,6 +131,26 @@ static void put_modules(struct out *out, bool in_full)
         }
         out_char(out, '}');
     }
+    out_char(out, ']');
+}
+
+static void put_site(str name, const struct tally *tally, void *arg)
+{
+    struct out *out = arg;
+
+    next_item(out);
+    out_char(out, '{');
+    put_str(out, "name", name);
+    put_u64(out, "requests", site_requests(tally));
+    put_u64(out, "errors", tally_sum_of(tally, SITE_ENDED + 5));
+    out_char(out, '}');
+}
+
+static void put_sites(struct out *out, const struct configuration *c)
+{
+    put_name(out, "sites");
+    out_char(out, '[');
+    configuration_each_site(c, put_site, out);
     out_char(out, ']');
 }
 
@@ -327,6 +357,8 @@ void answer_status(struct out *out, const void *server_status)
     put_bool(out, "stopping", s->stopping);
     if (s->configuration)
         put_configuration(out, s->configuration);
+    if (s->configuration && s->configuration->snapshot)
+        put_sites(out, s->configuration);
     put_upstreams(out, s->upstreams);
     put_quarantine(out);
     put_notes(out);

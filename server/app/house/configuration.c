@@ -301,6 +301,17 @@ static bool load(struct loading *l)
     return house_bind_upstreams(l) && house_bind_sites(l) && finish(l);
 }
 
+void configuration_each_site(const struct configuration *configuration,
+                             void (*look)(str name, const struct tally *tally, void *arg), void *arg)
+{
+    const struct vec *tallies = &loading_of(configuration)->house->tallies;
+
+    for (uint32_t i = 0; i < tallies->count; i++) {
+        const struct site_tally *site = vec_at(tallies, struct site_tally, i);
+        look(site->name, site->tally, arg);
+    }
+}
+
 struct weir_upstream *configuration_upstreams(const struct configuration *configuration)
 {
     return loading_of(configuration)->house->upstreams.all;

@@ -66,6 +66,10 @@ void configuration_free(struct configuration *configuration); /* not after its s
 const struct listen_point *listen_point_get(str key, const struct addr *addr); /* the process's, by key */
 
 struct weir_upstream;
+/* What is counted of sites (pipeline/metrics.h), each name once; "-": of requests without one. */
+struct tally;
+void configuration_each_site(const struct configuration *configuration,
+                             void (*look)(str name, const struct tally *tally, void *arg), void *arg);
 struct weir_upstream *configuration_upstreams(const struct configuration *configuration); /* all; by their next */
 
 /* For the command line. Each returns an exit status. */
