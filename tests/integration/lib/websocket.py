@@ -38,7 +38,8 @@ class EchoServer(Loop):
         self.url = f"unix:{path}" if path else f"{'https' if tls else 'http'}://{self.address}"
 
     async def _start(self, path, tls):
-        how = {"max_size": None, "subprotocols": ["echo"], "ssl": tls}
+        # Without pings of its own after 20 seconds, which a test that reads bare frames would take for an echo.
+        how = {"max_size": None, "subprotocols": ["echo"], "ssl": tls, "ping_interval": None}
         if path:
             return await websockets.unix_serve(self._echo, path, **how)
         return await websockets.serve(self._echo, "127.0.0.1", 0, **how)
