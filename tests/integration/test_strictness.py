@@ -45,7 +45,6 @@ BAD = [
     ("version of two digits", head(first=b"GET / HTTP/1.10"), 400),
     ("version 2.0", head(first=b"GET / HTTP/2.0"), 505),
     ("version 0.9", head(first=b"GET / HTTP/0.9"), 505),
-    ("preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     ("TLS to a plain port", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64, 400),
     ("CONNECT", head(first=b"CONNECT a:443 HTTP/1.1"), 501),
     ("method of 40 bytes", head(first=b"M" * 40 + b" / HTTP/1.1"), 501),
