@@ -240,6 +240,13 @@ void metrics_put_modules(struct out *out, weir_mod *const *mods, uint32_t count)
         if (mods[i]->path.n) /* what is built in is never kept from running */
             expo_u64(out, "weir_module_quarantined", &label, 1, mods[i]->quarantine != NULL);
     }
+    expo_family(out, "weir_would_refuse_total", "counter", "Refusals that `enforce off` let through.");
+    for (uint32_t i = 0; i < count; i++) {
+        const struct expo_label label = { "module", mods[i]->name };
+        uint64_t let_through = __atomic_load_n(&mods[i]->would_refuse, __ATOMIC_RELAXED);
+        if (module_decides(mods[i]))
+            expo_u64(out, "weir_would_refuse_total", &label, 1, let_through);
+    }
     expo_family(out, "weir_module_calls_total", "counter", "Calls of a module's hooks.");
     put_costs(out, mods, count, false);
     expo_family(out, "weir_module_seconds_total", "counter",

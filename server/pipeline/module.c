@@ -171,3 +171,11 @@ const struct weir_hook *module_hook(const weir_mod *mod, uint32_t i)
     return (const struct weir_hook *)(const void *)((const char *)mod->desc.hooks.base +
                                                     (size_t)i * mod->desc.hooks.stride);
 }
+
+bool module_decides(const weir_mod *mod)
+{
+    for (uint32_t i = 0; i < mod->desc.hooks.count; i++)
+        if (module_hook(mod, i)->flags & WEIR_DECIDES)
+            return true;
+    return false;
+}

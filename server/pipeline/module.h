@@ -48,6 +48,7 @@ const char *module_register(const struct weir_module *descriptor, str path, weir
 const char *module_register_build(const struct weir_module *descriptor, str path, str build, weir_mod **out);
 weir_mod *module_find(str name);
 const struct weir_hook *module_hook(const weir_mod *mod, uint32_t i);
+bool module_decides(const weir_mod *mod); /* a hook of its may refuse: `enforce` may name it */
 /* Where calls of a hook are counted; 0 is the place of all that have none of their own. */
 enum { COSTS_MOST = 1024 };
 uint32_t module_cost_index(const weir_mod *mod, uint32_t hook);

@@ -85,6 +85,8 @@ def test_off_changes_nothing_on_the_wire_and_says_so(gated, told, why):
     assert set(shadowed.names()) == set(plain.names()) and not shadowed.has("X-Stamp")
     assert b"X-User" not in shadowed.body
     assert f"not enforced: gate would have answered {why.split()[1]}" in gated.log()
+    figures = gated.ask("GET", "/v1/metrics")[1].decode()
+    assert int(figures.partition('weir_would_refuse_total{module="gate"} ')[2].split()[0]) >= 1
 
 
 def test_off_for_access(gated):

@@ -97,14 +97,6 @@ static int refuse(weir_conf *c, str hint, const char *what)
     return -1;
 }
 
-static bool decides(const weir_mod *mod)
-{
-    for (uint32_t i = 0; mod && i < mod->desc.hooks.count; i++)
-        if (module_hook(mod, i)->flags & WEIR_DECIDES)
-            return true;
-    return false;
-}
-
 /* The nearest name among the modules that decide; empty: none is near. */
 static str decider_meant(weir_conf *c, str name)
 {
@@ -112,7 +104,7 @@ static str decider_meant(weir_conf *c, str name)
     size_t count = 0;
 
     for (uint32_t i = 0; i < modules.count; i++)
-        if (decides(modules.all[i]))
+        if (module_decides(modules.all[i]))
             names[count++] = modules.all[i]->name;
     str nearest = diag_nearest(name, names, count);
     return nearest.n ? arena_printf(c->binder->arena, "did you mean \"" STR_FMT "\"?", STR_ARG(nearest)) : STR_NONE;
@@ -126,11 +118,12 @@ static int set_enforce(weir_conf *c, const struct weir_directive *directive, voi
     (void)directive;
     for (uint32_t i = 0; i < enforcement->names.count; i++) {
         const struct word *word = &c->statement->args[i + 1];
-        if (decides(module_find(word->text)))
+        const weir_mod *mod = module_find(word->text);
+        if (mod && module_decides(mod))
             continue;
         fine = false;
         diag_error(c->binder->diags, word_place(c->statement, word), decider_meant(c, word->text),
-                   module_find(word->text) ? "module \"%.*s\" refuses nothing" : "no module \"%.*s\" is loaded",
+                   mod ? "module \"%.*s\" refuses nothing" : "no module \"%.*s\" is loaded",
                    STR_ARG(str_upto(word->text, 100)));
         c->failed = true;
     }
