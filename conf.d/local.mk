@@ -20,6 +20,9 @@ endif
 if MODULE_HEADERS
 SHIPPED_CONF += conf.d/headers.conf
 endif
+if MODULE_RATELIMIT
+SHIPPED_CONF += conf.d/ratelimit.conf
+endif
 if MODULE_TLS
 SHIPPED_CONF += conf.d/tls.conf conf.d/example.conf
 endif
@@ -46,4 +49,5 @@ uninstall-local:
 	done
 
 EXTRA_DIST += conf.d/weir.conf conf.d/access.conf conf.d/access-log.conf conf.d/auth.conf conf.d/geoip.conf \
-	conf.d/gzip.conf conf.d/headers.conf conf.d/tls.conf conf.d/example.conf conf.d/trusted/cloudflare.conf
+	conf.d/gzip.conf conf.d/headers.conf conf.d/ratelimit.conf conf.d/tls.conf conf.d/example.conf \
+	conf.d/trusted/cloudflare.conf

@@ -2,6 +2,7 @@
 /* harness-share.c: sinks, dictionaries, metrics and services, kept in plain lists. */
 #include "harness.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,21 +187,76 @@ int dict_api_compare_and_set(weir_dict *d, weir_str key, uint64_t expect, uint64
 }
 
 /* The entry is the time (in thousandths of a millisecond) at which the bucket will be full again. */
-int dict_api_take(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, uint64_t cost, uint64_t *wait_us)
+int dict_api_spend(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, int64_t cost,
+                   struct weir_bucket *after)
 {
     struct entry *entry = *entry_find(d, key);
-    uint64_t now = d->h->now * 1000, each = rate.period * 1000 / rate.events;
-    uint64_t full = word_get(entry) > now ? word_get(entry) : now, most = now + (1 + burst) * each;
+    uint64_t now = d->h->now * 1000, each = rate.period * 1000 / rate.events, most = now + (1 + burst) * each;
+    uint64_t back = cost < 0 ? 0 - (uint64_t)cost : 0, asked = cost > 0 ? (uint64_t)cost : !back;
+    uint64_t full = word_get(entry) > now ? word_get(entry) : now;
 
-    if (full + cost * each > most) {
-        *wait_us = full + cost * each - most;
-        return WEIR_DIFFERS;
+    full -= back * each < full - now ? back * each : full - now;
+    after->wait_us = full + asked * each > most ? full + asked * each - most : 0;
+    if (cost > 0 && !after->wait_us) {
+        if (!entry && fails_now(d->h))
+            return -1;
+        full += asked * each;
+        entry = entry ? entry : entry_make(d, key, 0);
     }
-    if (!entry && fails_now(d->h))
-        return -1;
-    word_set(d, entry ? entry : entry_make(d, key, 0), full + cost * each);
-    *wait_us = 0;
+    after->full_us = full - now;
+    after->left = full < most ? (most - full) / each : 0;
+    if (after->wait_us)
+        return WEIR_DIFFERS;
+    if (entry && cost)
+        word_set(d, entry, full);
     return 0;
+}
+
+int dict_api_take(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, uint64_t cost, uint64_t *wait_us)
+{
+    struct weir_bucket after = { 0 };
+    int rc = cost ? dict_api_spend(d, key, rate, burst, (int64_t)cost, &after) : 0;
+
+    *wait_us = after.wait_us;
+    return rc;
+}
+
+/* -- commands ------------------------------------------------------------------------------------------------------ */
+
+enum { ANSWER_MOST = 65536 };
+
+struct weir_answer {
+    char *text;
+    size_t n;
+};
+
+void say_api(weir_answer *answer, const char *fmt, va_list ap)
+{
+    int n = vsnprintf(answer->text + answer->n, ANSWER_MOST - answer->n, fmt, ap);
+
+    if (n < 0 || (size_t)n >= ANSWER_MOST - answer->n)
+        harness_die("a command's answer of more than %d bytes", ANSWER_MOST);
+    answer->n += (size_t)n;
+}
+
+const char *harness_command(struct harness *h, int *rc, const char *name, const char *const *words)
+{
+    const weir_table *commands = &h->module->commands;
+    struct weir_answer answer = { pieces_alloc(&h->memory, ANSWER_MOST), 0 };
+    weir_str list[16];
+    uint32_t count = 0;
+
+    for (; words[count]; count++)
+        list[count] = str_of(words[count]);
+    for (uint32_t i = 0; i < commands->count; i++) {
+        const struct weir_command *command =
+            (const struct weir_command *)(const void *)((const char *)commands->base + (size_t)i * commands->stride);
+        if (strcmp(command->name, name) != 0)
+            continue;
+        *rc = command->run(&h->mod, &answer, list, count);
+        return answer.text;
+    }
+    harness_die("no command %s", name);
 }
 
 /* -- metrics and services ------------------------------------------------------------------------------------------ */

@@ -83,7 +83,7 @@ struct weir_req {
     uint32_t status;
     weir_str body;
     const char *reason;
-    bool is_dry, is_running;
+    bool is_dry, is_shadow, is_running;
     void *ctx;
     struct waiting waiting;
 };
@@ -195,6 +195,9 @@ int dict_api_remove(weir_dict *d, weir_str key);
 int dict_api_add(weir_dict *d, weir_str key, int64_t by, uint64_t window, uint64_t *sum);
 int dict_api_compare_and_set(weir_dict *d, weir_str key, uint64_t expect, uint64_t value, uint64_t ttl);
 int dict_api_take(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, uint64_t cost, uint64_t *wait_us);
+void say_api(weir_answer *answer, const char *fmt, va_list ap);
+int dict_api_spend(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, int64_t cost,
+                   struct weir_bucket *after);
 void note_api(weir_mod *mod, const char *subject, uint32_t level, const char *fmt, va_list ap);
 void count_api(weir_req *r, uint32_t metric, int64_t by);
 void count_api_mod(weir_mod *mod, uint32_t metric, int64_t by);

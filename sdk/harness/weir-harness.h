@@ -46,6 +46,7 @@ weir_req *harness_request(struct harness *h, struct harness_scope *scope, const 
                           const char *fields);
 void harness_set_client(weir_req *r, const char *address);
 void harness_set_dry(weir_req *r, bool is_dry);
+void harness_set_shadow(weir_req *r, bool is_shadow);
 void harness_set_number(weir_req *r, uint32_t which, uint64_t value); /* WEIR_NUM_* */
 void harness_respond(weir_req *r, uint32_t status, const char *fields); /* as if the origin had answered */
 void harness_end(weir_req *r); /* on_end functions, then the memory */
@@ -108,6 +109,8 @@ void harness_advance(struct harness *h, uint64_t ms); /* moves the clock: timers
 size_t harness_run_jobs(struct harness *h);           /* work, done and drop of each waiting job; how many */
 
 const char *harness_log(const struct harness *h);                      /* everything logged, a line each */
+/* Runs a command of the module; words end with NULL. What it said, and *rc what it returned. */
+const char *harness_command(struct harness *h, int *rc, const char *name, const char *const *words);
 /* What stands in `weir status` under this subject; NULL: nothing. */
 const char *harness_note(const struct harness *h, const char *subject);
 const char *harness_sink(const struct harness *h, const char *target); /* everything written; NULL: never opened */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "pipeline/api.h"
+#include "pipeline/commands.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -201,6 +202,9 @@ const struct weir_api module_api = {
     .dict_add = dict_add,
     .dict_compare_and_set = dict_compare_and_set,
     .dict_take = dict_take,
+    .dict_spend = dict_spend,
+    .say = command_say,
+    .is_shadow = api_is_shadow,
     .count = count,
     .mod_count = count_for,
     .service_publish = publish,

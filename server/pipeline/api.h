@@ -46,6 +46,7 @@ void api_client_address(weir_req *r, uint8_t out[16]);
 weir_str api_eval(weir_req *r, const weir_tmpl *tmpl);
 int api_variable(weir_req *r, weir_str name, weir_str *value);
 bool api_is_dry(weir_req *r);
+bool api_is_shadow(weir_req *r);
 void *api_req_ctx(weir_req *r, weir_mod *mod);
 const void *api_req_conf(weir_req *r, weir_mod *mod);
 weir_conn *api_req_conn(weir_req *r);

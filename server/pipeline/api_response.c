@@ -119,6 +119,11 @@ int api_variable(weir_req *r, weir_str name, weir_str *value)
     return 0;
 }
 
+bool api_is_shadow(weir_req *r)
+{
+    return r->calling && r->calling->is_shadow;
+}
+
 bool api_is_dry(weir_req *r)
 {
     return r->is_dry;

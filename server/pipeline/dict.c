@@ -421,10 +421,24 @@ static wide debt_now(const struct debt *debt, uint64_t now_us, uint64_t events, 
     return level > paid ? level - paid : 0;
 }
 
-int dict_take(weir_dict *d, str key, struct weir_rate rate, uint64_t burst, uint64_t cost, uint64_t *wait_us)
+/* What the bucket says once its debt is this level. */
+static void tell(struct weir_bucket *after, wide level, wide room, uint64_t events, uint64_t period_us)
 {
-    uint64_t period_us, wait = 0;
-    if (key.n > DICT_KEY_MOST || !rate.events || !rate.period || __builtin_mul_overflow(rate.period, 1000, &period_us))
+    after->full_us = narrow((level + events - 1) / events);
+    after->left = level < room ? narrow((room - level) / period_us) : 0;
+}
+
+static bool read_period(struct weir_rate rate, uint64_t *period_us)
+{
+    return rate.events && rate.period && !__builtin_mul_overflow(rate.period, 1000, period_us);
+}
+
+/* asked: 0 looks only, and says how long until one token is there. */
+static int bucket_change(weir_dict *d, str key, struct weir_rate rate, uint64_t burst, uint64_t asked, uint64_t back,
+                         struct weir_bucket *after)
+{
+    uint64_t period_us;
+    if (key.n > DICT_KEY_MOST || !read_period(rate, &period_us))
         return -1;
     struct place_in_dict in = enter(d, key);
     struct entry *entry = entry_find(in.shard, in.hash, key, in.now_us);
@@ -433,26 +447,45 @@ int dict_take(weir_dict *d, str key, struct weir_rate rate, uint64_t burst, uint
         return leave(&in, -1);
     if (entry)
         memcpy(&debt, entry->bytes, sizeof(debt));
-    wide room = ((wide)burst + 1) * period_us;
-    wide level = debt_now(&debt, in.now_us, rate.events, period_us) + (wide)cost * period_us;
-    if ((wide)cost * period_us > room) {
-        wait = UINT64_MAX; /* never */
-    } else if (level > room) {
-        wait = narrow((level - room + rate.events - 1) / rate.events);
-    } else if (!entry) {
-        entry = entry_add(in.shard, in.hash, key, sizeof(debt), in.now_us);
+    wide room = ((wide)burst + 1) * period_us, level = debt_now(&debt, in.now_us, rate.events, period_us);
+    wide given = (wide)back * period_us, more = (wide)(asked ? asked : !back) * period_us;
+    level -= given < level ? given : level;
+    if (more > room)
+        after->wait_us = UINT64_MAX; /* never */
+    else
+        after->wait_us = level + more > room ? narrow((level + more - room + rate.events - 1) / rate.events) : 0;
+    if (asked && !after->wait_us) {
+        level += more;
+        if (!entry)
+            entry = entry_add(in.shard, in.hash, key, sizeof(debt), in.now_us);
         if (!entry)
             return leave(&in, -1);
     }
-    if (wait_us)
-        *wait_us = wait;
-    if (wait)
+    tell(after, level, room, rate.events, period_us);
+    if (after->wait_us)
         return leave(&in, WEIR_DIFFERS);
+    if (!entry || (!asked && !back))
+        return leave(&in, 0);
     debt = (struct debt){ narrow(level), in.now_us > debt.at_us ? in.now_us : debt.at_us, period_us };
     memcpy(entry->bytes, &debt, sizeof(debt));
     /* Paid back, it says no more than an absent one. */
     entry->expires_us = narrow((wide)debt.at_us + (level + rate.events - 1) / rate.events);
     return leave(&in, 0);
+}
+
+int dict_take(weir_dict *d, str key, struct weir_rate rate, uint64_t burst, uint64_t cost, uint64_t *wait_us)
+{
+    struct weir_bucket after = { 0 };
+    int rc = cost ? bucket_change(d, key, rate, burst, cost, 0, &after) : 0;
+    if (wait_us && rc != -1)
+        *wait_us = after.wait_us;
+    return rc;
+}
+
+int dict_spend(weir_dict *d, str key, struct weir_rate rate, uint64_t burst, int64_t cost, struct weir_bucket *after)
+{
+    uint64_t asked = cost > 0 ? (uint64_t)cost : 0, back = cost < 0 ? 0 - (uint64_t)cost : 0;
+    return bucket_change(d, key, rate, burst, asked, back, after);
 }
 
 /* -- figures ------------------------------------------------------------------------------------------------------- */

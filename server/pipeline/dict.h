@@ -36,6 +36,9 @@ int dict_add(weir_dict *d, str key, int64_t by, uint64_t window, uint64_t *sum);
 int dict_compare_and_set(weir_dict *d, str key, uint64_t expect, uint64_t value, uint64_t ttl);
 int dict_take(weir_dict *d, str key, struct weir_rate rate, uint64_t burst, uint64_t cost, uint64_t *wait_us);
 
+struct weir_bucket;
+int dict_spend(weir_dict *d, str key, struct weir_rate rate, uint64_t burst, int64_t cost, struct weir_bucket *after);
+
 uint64_t dict_bytes(weir_dict *d);   /* held now; never above what it was made for */
 uint64_t dict_entries(weir_dict *d); /* expired ones that nobody has met yet included */
 

@@ -9,6 +9,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/body.c server/pipeline/body.h \
 	server/pipeline/client_chain.c server/pipeline/client_chain.h \
 	server/pipeline/clients.c server/pipeline/clients.h \
+	server/pipeline/commands.c server/pipeline/commands.h \
 	server/pipeline/core_conf.h \
 	server/pipeline/crumb.c server/pipeline/crumb.h \
 	server/pipeline/deciders.c server/pipeline/deciders.h \

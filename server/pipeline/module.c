@@ -28,6 +28,8 @@ static const char *grow_tables(struct weir_module *desc)
         why = module_grow_table(&desc->variables, sizeof(struct weir_variable), desc->name, "variables");
     if (!why)
         why = module_grow_table(&desc->metrics, sizeof(struct weir_metric), desc->name, "metrics");
+    if (!why)
+        why = module_grow_table(&desc->commands, sizeof(struct weir_command), desc->name, "commands");
     return why;
 }
 
@@ -43,6 +45,7 @@ static void free_tables(const struct weir_module *desc, const struct weir_module
     free_if_grown(&desc->hooks, &given->hooks);
     free_if_grown(&desc->variables, &given->variables);
     free_if_grown(&desc->metrics, &given->metrics);
+    free_if_grown(&desc->commands, &given->commands);
 }
 
 static const char *check_place(const struct weir_module *desc)

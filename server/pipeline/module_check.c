@@ -210,6 +210,15 @@ static const char *check_metric(const char *module, const struct weir_metric *me
     return NULL;
 }
 
+static const char *check_command(const char *module, const struct weir_command *command)
+{
+    if (!is_word(command->name, "-", 64))
+        return module_reason("module %s: command names are a to z, 0 to 9 and '-'", module);
+    if (!command->run || !command->usage || !command->doc)
+        return module_reason("module %s: command %s lacks its function, usage or doc", module, command->name);
+    return NULL;
+}
+
 const char *module_check_tables(const struct weir_module *module)
 {
     const char *why = NULL;
@@ -224,5 +233,7 @@ const char *module_check_tables(const struct weir_module *module)
         why = check_variable(module->name, element(&module->variables, i));
     for (uint32_t i = 0; !why && i < module->metrics.count; i++)
         why = check_metric(module->name, element(&module->metrics, i));
+    for (uint32_t i = 0; !why && i < module->commands.count; i++)
+        why = check_command(module->name, element(&module->commands, i));
     return why;
 }

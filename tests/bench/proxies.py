@@ -18,6 +18,7 @@ class Setup:
     workers: int = 1
     gzip: int = 0         # level; 0: off
     log: bool = False     # a line per request, to a file
+    limit: bool = False   # a limit of rate by the client's address, which is never reached
     sites: int = 1        # above 1: named site0.example, site1.example, ...
     key: str = "p256"     # or rsa2048
 
@@ -106,6 +107,8 @@ class Weir(Proxy):
         setup, features = self.setup, ""
         if setup.gzip:
             features += f"module gzip; gzip on; gzip_level {setup.gzip};\n"
+        if setup.limit:
+            features += "module ratelimit; rate_limit 1000000r/s burst=1000000;\n"
         if setup.log:
             features += f"module access-log; access_log {self.folder}/access.log;\n"
         sites = f"site _ {{ tls_certificate {self.certificate}.crt {self.certificate}.key; proxy origin; }}\n"
@@ -149,6 +152,9 @@ class Nginx(Proxy):
     def configure(self):
         setup = self.setup
         features = f"access_log {self.folder}/access.log combined buffer=64k;" if setup.log else "access_log off;"
+        if setup.limit:
+            features += (" limit_req_zone $binary_remote_addr zone=one:10m rate=1000000r/s;"
+                         " limit_req zone=one burst=1000000 nodelay;")
         if setup.gzip:
             features += f" gzip on; gzip_comp_level {setup.gzip}; gzip_types text/plain; gzip_proxied any;"
         servers = f"""

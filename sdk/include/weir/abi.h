@@ -70,6 +70,7 @@ typedef struct weir_flow weir_flow;         /* one bytes hook's place in one bod
 typedef struct weir_chain weir_chain;       /* body bytes on their way */
 typedef struct weir_tmpl weir_tmpl;         /* a compiled template; lives as long as its snapshot */
 typedef struct weir_upstream weir_upstream; /* an upstream named in a directive; lives as long as its snapshot */
+typedef struct weir_answer weir_answer; /* of a command, while it runs */
 typedef struct weir_dict weir_dict;         /* a shared dictionary */
 typedef struct weir_timer weir_timer;       /* a timer bound to its owner */
 typedef struct weir_sink weir_sink;         /* a file or stream that log lines are written to */

@@ -17,6 +17,7 @@ struct weir_fetch;
 struct weir_fetched;
 typedef void (*weir_fetched_fn)(weir_req *r, const struct weir_fetched *answer, void *arg);
 typedef void (*weir_mod_fetched_fn)(weir_mod *mod, const struct weir_fetched *answer, void *arg);
+struct weir_bucket;
 
 struct weir_api {
     uint32_t size;
@@ -131,6 +132,16 @@ struct weir_api {
 
     /* conn_api.h */
     weir_str (*conn_protocols)(weir_conn *c, weir_str server_name);
+
+    /* share.h */
+    int (*dict_spend)(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, int64_t cost,
+                      struct weir_bucket *after);
+
+    /* log.h */
+    void (*say)(weir_answer *answer, const char *fmt, va_list ap);
+
+    /* http.h */
+    bool (*is_shadow)(weir_req *r);
 };
 
 #endif

@@ -159,6 +159,9 @@ static inline int weir_variable(weir_req *r, weir_str name, weir_str *value)
     return weir_api_->variable(r, name, value);
 }
 static inline bool weir_is_dry(weir_req *r) { return weir_api_->is_dry(r); }
+/* In a deciding hook: `enforce off` names this module here, so a refusal will not be one; it must not wait either, nor
+ * do what would refuse elsewhere. */
+static inline bool weir_is_shadow(weir_req *r) { return weir_api_->is_shadow(r); }
 static inline void *weir_req_ctx(weir_req *r, weir_mod *mod) { return weir_api_->req_ctx(r, mod); }
 static inline const void *weir_req_conf(weir_req *r, weir_mod *mod) { return weir_api_->req_conf(r, mod); }
 static inline weir_conn *weir_req_conn(weir_req *r) { return weir_api_->req_conn(r); }

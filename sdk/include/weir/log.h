@@ -41,6 +41,15 @@ __attribute__((format(printf, 4, 5))) static inline void weir_mod_note(weir_mod 
     va_end(ap);
 }
 
+/* Text of a command's answer, as it stands on the operator's terminal; lines end with '\n'. */
+__attribute__((format(printf, 2, 3))) static inline void weir_say(weir_answer *answer, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    weir_api_->say(answer, fmt, ap);
+    va_end(ap);
+}
+
 /* For load(): notes why the module cannot be used. Always -1. */
 __attribute__((format(printf, 2, 3))) static inline int weir_mod_error(weir_mod *mod, const char *fmt, ...)
 {

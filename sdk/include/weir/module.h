@@ -95,6 +95,17 @@ struct weir_metric {
 #define WEIR_COUNTER 0u
 #define WEIR_GAUGE 1u
 
+/* A command of the module's own, over the control API: `weir NAME WORD...`. One that the server itself has goes before;
+ * of two modules' commands of one name the first one's. */
+struct weir_command {
+    const char *name;  /* lower-case letters, digits and '-' */
+    const char *usage; /* what stands behind the name, as in "list | add CIDR [TIME]" */
+    const char *doc;
+    /* On the main thread, beside the workers; must not block. Answers with weir_say(). 0, or -1: refused, and what was
+     * said is why. At most 16 words. */
+    int (*run)(weir_mod *mod, weir_answer *answer, const weir_str *words, uint32_t count);
+};
+
 struct weir_api;
 
 struct weir_module {
@@ -120,6 +131,8 @@ struct weir_module {
     void (*drop)(void *scope);                    /* the snapshot is gone; only for scopes that check() accepted */
     int (*thread_up)(weir_mod *mod, void *slot);
     void (*thread_down)(weir_mod *mod, void *slot);
+
+    weir_table commands; /* struct weir_command */
 };
 
 /* The host's table, set before load(). Hidden: it is no symbol of the module's. */

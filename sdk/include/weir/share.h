@@ -51,6 +51,20 @@ static inline int weir_dict_take(weir_dict *d, weir_str key, struct weir_rate ra
     return weir_api_->dict_take(d, key, rate, burst, cost, wait_us);
 }
 
+/* What a bucket is like behind a call. */
+struct weir_bucket {
+    uint64_t wait_us; /* how long until there is enough; 0: there was; UINT64_MAX: never */
+    uint64_t full_us; /* until it is full again */
+    uint64_t left;    /* whole tokens in it */
+};
+/* The same, telling more. A negative cost gives back what was taken; 0 takes nothing and tells what a cost of 1 would
+ * meet. */
+static inline int weir_dict_spend(weir_dict *d, weir_str key, struct weir_rate rate, uint64_t burst, int64_t cost,
+                                  struct weir_bucket *after)
+{
+    return weir_api_->dict_spend(d, key, rate, burst, cost, after);
+}
+
 /* Adds to a metric of the calling module's table, by its index there. Gauges go down too. mod_count is for callbacks
  * without a request. */
 static inline void weir_count(weir_req *r, uint32_t metric, int64_t by) { weir_api_->count(r, metric, by); }

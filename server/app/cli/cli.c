@@ -94,6 +94,8 @@ static const struct cli_command commands[] = {
     { "upstream", CLI_FILE | CLI_SOCKET | CLI_JSON, 1, CLI_ARGS_MOST,
       "upstream NAME [VERB SERVER ...] [--json]",
       "show a group of servers; add, remove, drain, down, up SERVER, weight SERVER N", cli_upstream },
+    { "command", CLI_FILE | CLI_SOCKET, 1, CLI_ARGS_MOST, "command NAME WORD ... [-c FILE | -s SOCKET]",
+      "a command of a loaded module (the word command may be left out)", cli_command },
     { "unquarantine", CLI_FILE | CLI_SOCKET, 1, 1, "unquarantine NAME [-c FILE | -s SOCKET]",
       "let a module run again that crashed the server", cli_unquarantine },
     { "pipeline", CLI_FILE, 0, 0, "pipeline [-c FILE]", "stages, hooks, and why in this order", cli_pipeline },
@@ -335,6 +337,14 @@ static bool read_words(struct reading *reading, int argc, char **argv)
     return true;
 }
 
+static bool is_command_name(str word)
+{
+    for (size_t i = 0; i < word.n; i++)
+        if ((word.p[i] < 'a' || word.p[i] > 'z') && !(i && strchr("0123456789-", word.p[i])))
+            return false;
+    return word.n > 0;
+}
+
 static bool choose_command(struct reading *reading, int *used)
 {
     struct cli_call *call = reading->call;
@@ -348,6 +358,10 @@ static bool choose_command(struct reading *reading, int *used)
         return complain(reading, "module: \"new\" or \"check\" must follow");
     }
     call->command = find_command(word);
+    if (!call->command && *used == 1 && reading->word_count > 1 && is_command_name(word)) { /* a module may have it */
+        call->command = find_command(S("command"));
+        *used = 0;
+    }
     return call->command ? true : complain_command(reading, word);
 }
 

@@ -56,6 +56,7 @@ int cli_modules(const struct cli_call *call);
 int cli_reload(const struct cli_call *call);
 int cli_upgrade(const struct cli_call *call);
 int cli_unquarantine(const struct cli_call *call);
+int cli_command(const struct cli_call *call);
 int cli_stop(const struct cli_call *call);
 int cli_drain(const struct cli_call *call);
 int cli_undrain(const struct cli_call *call);

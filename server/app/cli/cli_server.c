@@ -235,6 +235,29 @@ int cli_upstream(const struct cli_call *call)
     return end(&question, ok);
 }
 
+int cli_command(const struct cli_call *call)
+{
+    struct question question;
+    bool ok = begin(&question, call);
+    str target = ok ? arena_printf(question.arena, "/v1/commands/%.*s?", STR_ARG(escape(question.arena, call->args[0])))
+                    : STR_NONE;
+
+    for (int i = 1; ok && i < call->arg_count; i++)
+        target = arena_printf(question.arena, "%.*s%sword=%.*s", STR_ARG(target), i > 1 ? "&" : "",
+                              STR_ARG(escape(question.arena, call->args[i])));
+    ok = ok && (target.p || say(S("no memory"))) && ask(&question, "POST", target.p, "text/plain");
+    if (ok && question.reply.status == 404) {
+        fprintf(stderr, "weir: neither weir nor a loaded module has the command \"%s\"\n", call->args[0]);
+        ok = false;
+    } else if (ok && question.reply.status != 200 && question.reply.status != 422) {
+        ok = complain(&question);
+    } else if (ok) {
+        ok = question.reply.status == 200;
+        fprintf(ok ? stdout : stderr, STR_FMT, STR_ARG(question.reply.content));
+    }
+    return end(&question, ok);
+}
+
 int cli_status(const struct cli_call *call)
 {
     struct question question;

@@ -2,6 +2,7 @@
 #include "app/control/control.h"
 
 #include "app/control/control_answer.h"
+#include "app/control/control_commands.h"
 #include "app/control/control_upstreams.h"
 #include "app/house/metrics_page.h"
 #include "base/log.h"
@@ -270,10 +271,20 @@ static void act_upstreams(struct client *client)
     reply(client, status ? status : 500, status ? "application/json" : "text/plain", "");
 }
 
+static void act_command(struct client *client)
+{
+    int status = control_commands_answer(client->path, client->query, client->wants_text, client->arena,
+                                         &client->answer);
+    bool is_text = client->wants_text && (status == 200 || status == 422);
+
+    reply(client, status ? status : 500, is_text || !status ? "text/plain; charset=utf-8" : "application/json", "");
+}
+
 static const struct endpoint *find_endpoint(str path)
 {
     static const struct endpoint upstreams = { WEIR_S("/v1/upstreams"), WEIR_S("GET"), act_upstreams };
     static const struct endpoint upstream_orders = { WEIR_S("/v1/upstreams"), WEIR_S("POST"), act_upstreams };
+    static const struct endpoint commands = { WEIR_S("/v1/commands/"), WEIR_S("POST"), act_command };
     static const struct endpoint endpoints[] = {
         {WEIR_S("/v1/status"),   WEIR_S("GET"),  act_status },
         { WEIR_S("/v1/modules"), WEIR_S("GET"),  act_modules},
@@ -290,6 +301,8 @@ static const struct endpoint *find_endpoint(str path)
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
         if (str_equal(path, endpoints[i].path))
             return &endpoints[i];
+    if (control_commands_is(path))
+        return &commands;
     if (control_upstreams_is(path))
         return control_upstreams_is_order(path) ? &upstream_orders : &upstreams;
     return NULL;

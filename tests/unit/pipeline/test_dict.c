@@ -211,6 +211,39 @@ static void token_bucket(void **state)
     assert_string_equal(value_of(S("c")), "(absent)"); /* paid back: nothing to remember */
 }
 
+static void buckets_tell_and_take_back(void **state)
+{
+    static const struct {
+        uint64_t wait_before;
+        int64_t cost;
+        int rc;
+        struct weir_bucket after;
+    } spends[] = {
+        { 0, 0, 0, { 0, 0, 3 } },             /* looking makes no entry */
+        { 0, -5, 0, { 0, 0, 3 } },            /* nor does giving back what nobody took */
+        { 0, 2, 0, { 0, 200000, 1 } },
+        { 0, 2, WEIR_DIFFERS, { 100000, 200000, 1 } },
+        { 0, 1, 0, { 0, 300000, 0 } },
+        { 0, 0, WEIR_DIFFERS, { 100000, 300000, 0 } }, /* what one would meet */
+        { 50000, 0, WEIR_DIFFERS, { 50000, 250000, 0 } },
+        { 0, -1, 0, { 0, 150000, 1 } },
+        { 0, 1, 0, { 0, 250000, 0 } },
+        { 0, -9, 0, { 0, 0, 3 } },            /* no fuller than full */
+        { 0, 4, WEIR_DIFFERS, { UINT64_MAX, 0, 3 } },
+    };
+    const struct weir_rate rate = { 10, 1000 };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(spends); i++) {
+        struct weir_bucket after = { 9, 9, 9 };
+        now_us += spends[i].wait_before;
+        int rc = dict_spend(d, S("c"), rate, 2, spends[i].cost, &after);
+        if (rc != spends[i].rc || memcmp(&after, &spends[i].after, sizeof(after)) != 0)
+            fail_msg("row %zu: %d, wait %llu full %llu left %llu", i, rc, (unsigned long long)after.wait_us,
+                     (unsigned long long)after.full_us, (unsigned long long)after.left);
+    }
+}
+
 static void bad_rates(void **state)
 {
     (void)state;
@@ -371,6 +404,7 @@ int main(void)
         with_dict(windows_are_fixed_by_the_first_add),
         with_dict(compare_and_set),
         with_dict(token_bucket),
+        with_dict(buckets_tell_and_take_back),
         with_dict(bad_rates),
         with_dict(rate_changes_keep_the_tokens),
         with_dict(exact_over_a_long_time),
