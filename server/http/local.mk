@@ -16,6 +16,10 @@ server_libweir_a_SOURCES += \
 	server/http/h2_codec.c \
 	server/http/h2_guard.c server/http/h2_guard.h \
 	server/http/h2_head.c server/http/h2_head.h \
+	server/http/h2_memory.c \
+	server/http/h2_receive.c \
+	server/http/h2_send.c \
+	server/http/h2_session.h \
 	server/http/media.c server/http/media.h \
 	server/http/media_type.c server/http/media_type.h \
 	server/http/precondition.c server/http/precondition.h \

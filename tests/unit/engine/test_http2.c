@@ -14,7 +14,8 @@
 
 enum { ORIGINS = 8 };
 
-static const char config[] = "site _ { listen 127.0.0.1:9000; proxy @ORIGIN@; route = /other { respond 200 other; } }\n";
+static const char config[] =
+    "site _ { listen 127.0.0.1:9000; proxy @ORIGIN@; route = /other { respond 200 other; } }\n";
 
 static struct peer *origins[ORIGINS];
 static unsigned origin_count;

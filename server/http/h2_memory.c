@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/mem.h"
+#include "http/h2_session.h"
+
+/* nghttp2's memory, so that a session can be given up without its help: when it has run out of memory on the way, its
+ * own clearing up may meet what was freed already. */
+struct piece {
+    struct list link;
+    uint64_t bytes[]; /* aligned for anything that nghttp2 keeps */
+};
+
+static void *keep_piece(struct h2_session *session, struct piece *piece)
+{
+    if (!piece)
+        return NULL;
+    list_push(&session->pieces, &piece->link);
+    return piece->bytes;
+}
+
+static void *ng_malloc(size_t n, void *session)
+{
+    return n > SIZE_MAX / 2 ? NULL : keep_piece(session, mem_alloc(sizeof(struct piece) + n));
+}
+
+static void *ng_calloc(size_t count, size_t size, void *session)
+{
+    if (size && count > SIZE_MAX / 2 / size)
+        return NULL;
+    return keep_piece(session, mem_zalloc(sizeof(struct piece) + count * size));
+}
+
+static void ng_free(void *p, void *session)
+{
+    (void)session;
+    if (!p)
+        return;
+    struct piece *piece = list_entry(p, struct piece, bytes);
+    list_remove(&piece->link);
+    mem_free(piece);
+}
+
+static void *ng_realloc(void *p, size_t n, void *session)
+{
+    if (!p)
+        return ng_malloc(n, session);
+    if (n > SIZE_MAX / 2)
+        return NULL;
+    struct piece *piece = list_entry(p, struct piece, bytes), *fresh;
+    list_remove(&piece->link);
+    fresh = mem_realloc(piece, sizeof(*piece) + n);
+    list_init(fresh ? &fresh->link : &piece->link);
+    keep_piece(session, fresh ? fresh : piece);
+    return fresh ? fresh->bytes : NULL;
+}
+
+void h2_memory_drop(struct h2_session *session)
+{
+    for (struct list *link = list_first(&session->pieces); link; link = list_first(&session->pieces))
+        ng_free(list_entry(link, struct piece, link)->bytes, session);
+}
+
+nghttp2_mem h2_memory(struct h2_session *session)
+{
+    return (nghttp2_mem){ session, ng_malloc, ng_free, ng_calloc, ng_realloc };
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* h2_receive.c: bytes in, events out. */
+#include "http/h2_session.h"
+
+/* -- streams ------------------------------------------------------------------------------------------------------- */
+
+static void forget(struct h2_stream *stream)
+{
+    list_remove(&stream->touched);
+    stream->session = NULL;
+}
+
+/* Without any signal of the client's, responses take turns: one that is long holds up no other. */
+static void set_priority(struct h2_session *session, uint32_t id, const struct h2_head *head)
+{
+    nghttp2_extpri priority = { .urgency = head->urgency, .inc = head->incremental };
+
+    h2_heed(session, nghttp2_session_change_extpri_stream_priority(session->ng, (int32_t)id, &priority, 0));
+}
+
+static void open_stream(struct h2_session *session, uint32_t id)
+{
+    struct h2_stream *stream = session->calls->open(session->owner, id);
+
+    if (!stream) {
+        h2_heed(session,
+                nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, (int32_t)id, NGHTTP2_REFUSED_STREAM));
+        return;
+    }
+    stream->id = id;
+    stream->session = session;
+    stream->window = H2_WINDOW_FIRST;
+    stream->bytes_in = session->frame_bytes;
+    list_init(&stream->touched);
+    nghttp2_session_set_stream_user_data(session->ng, (int32_t)id, stream);
+    session->head_of = stream;
+}
+
+/* -- what nghttp2 tells: heads ------------------------------------------------------------------------------------- */
+
+static struct h2_stream *receiving(struct h2_stream *stream)
+{
+    return stream && stream->arena && !stream->reset ? stream : NULL;
+}
+
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+    struct h2_session *session = user;
+
+    (void)ng;
+    session->head_of = NULL;
+    session->head_is_trailers = frame->headers.cat != NGHTTP2_HCAT_REQUEST;
+    if (!session->head_is_trailers)
+        open_stream(session, (uint32_t)frame->hd.stream_id);
+    else
+        session->head_of = receiving(h2_stream_of(session, frame->hd.stream_id));
+    h2_head_begin(&session->head, session->head_is_trailers ? H2_HEAD_TRAILERS : H2_HEAD_REQUEST);
+    return 0;
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
+                     const uint8_t *value, size_t value_n, uint8_t flags, void *user)
+{
+    struct h2_session *session = user;
+    struct h2_stream *stream = session->head_of;
+
+    (void)ng;
+    (void)frame;
+    (void)flags;
+    if (!stream)
+        return 0;
+    bool fine = h2_head_take(&session->head, &session->limits.head, stream->arena,
+                             session->head_is_trailers ? stream->trailers : stream->fields,
+                             (str){ (const char *)name, name_n }, (str){ (const char *)value, value_n });
+    if (fine)
+        return 0;
+    h2_broke(session, H2_ENHANCE_YOUR_CALM, H2_ABUSE_HEADER_LIST, "header list that unpacks to too much");
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static void break_stream(struct h2_stream *stream, const char *why)
+{
+    stream->session->calls->broken(stream, why);
+    if (stream->session)
+        h2_reset(stream, H2_PROTOCOL_ERROR);
+}
+
+/* RFC 9113 8.1.1: the content is as long as content-length says. */
+static void end_received(struct h2_stream *stream)
+{
+    if (stream->reset)
+        return;
+    stream->received_end = true;
+    if (stream->has_length && stream->received != stream->length)
+        break_stream(stream, "content shorter than content-length");
+    else
+        stream->session->calls->end(stream);
+}
+
+static void trailers_received(struct h2_session *session, struct h2_stream *stream, bool end)
+{
+    const char *why = session->head.malformed;
+
+    if (!end)
+        why = "head in the middle of the content";
+    if (session->head.status && !why)
+        why = session->head.why;
+    if (why)
+        break_stream(stream, why);
+    else
+        end_received(stream);
+}
+
+static void head_received(struct h2_session *session, const nghttp2_frame *frame)
+{
+    struct h2_stream *stream = session->head_of;
+    bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+
+    session->head_of = NULL;
+    if (!stream || stream->reset)
+        return;
+    if (session->head_is_trailers) {
+        trailers_received(session, stream, end);
+        return;
+    }
+    stream->received_end = end;
+    stream->has_length = session->head.has_length && !session->head.malformed;
+    stream->length = session->head.length;
+    set_priority(session, stream->id, &session->head);
+    session->calls->head(stream, &session->head);
+}
+
+static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+    struct h2_session *session = user;
+    struct h2_stream *stream;
+
+    (void)ng;
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+        head_received(session, frame);
+        break;
+    case NGHTTP2_DATA:
+        stream = h2_stream_of(session, frame->hd.stream_id);
+        if (stream && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+            end_received(stream);
+        break;
+    case NGHTTP2_PING:
+        if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+            session->calls->pong(session->owner);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+/* -- what nghttp2 tells: content and ends -------------------------------------------------------------------------- */
+
+/* The connection's window is given back at once: what a slow stream does not take is bounded by its own. */
+static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
+{
+    struct h2_session *session = user;
+    struct h2_stream *stream = h2_stream_of(session, id);
+
+    (void)flags;
+    int rc = nghttp2_session_consume_connection(ng, n);
+    if (rc)
+        return rc;
+    if (!stream || stream->reset)
+        return 0;
+    stream->received += n;
+    if (stream->has_length && stream->received > stream->length)
+        break_stream(stream, "content longer than content-length");
+    else
+        session->calls->data(stream, p, n);
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
+{
+    struct h2_session *session = user;
+    struct h2_stream *stream = h2_stream_of(session, id);
+
+    (void)ng;
+    h2_guard_closed(&session->guard, (uint32_t)id);
+    if (!stream)
+        return 0;
+    if (session->head_of == stream)
+        session->head_of = NULL;
+    forget(stream);
+    session->calls->closed(stream, code);
+    return 0;
+}
+
+/* -- receiving ----------------------------------------------------------------------------------------------------- */
+
+static enum h2_state state_of(struct h2_session *session, uint32_t id, struct h2_stream **stream)
+{
+    *stream = NULL;
+    if (id == 0)
+        return H2_OPEN;
+    *stream = h2_stream_of(session, (int32_t)id);
+    if (*stream)
+        return (*stream)->received_end ? H2_HALF_CLOSED : H2_OPEN;
+    return h2_guard_state(&session->guard, id);
+}
+
+static bool feed(struct h2_session *session, const uint8_t *p, size_t n)
+{
+    ssize_t used = nghttp2_session_mem_recv(session->ng, p, n);
+
+    if (used >= 0)
+        return !session->fault.why;
+    h2_fatal(session, (int)used);
+    return false;
+}
+
+/* A whole frame head is there: shall the frame be seen? */
+static bool begin_frame(struct h2_session *session)
+{
+    struct h2_frame frame;
+    struct h2_fault fault;
+    struct h2_stream *stream;
+
+    h2_frame_read(session->frame_head, &frame);
+    enum h2_state state = state_of(session, frame.id, &stream);
+    enum h2_verdict verdict = h2_guard_frame(&session->guard, &frame, state, session->now_ms, &fault);
+    session->left = frame.length;
+    session->dropping = verdict == H2_DROP;
+    if (verdict == H2_BREAK) {
+        h2_broke(session, fault.code, fault.abuse, fault.why);
+        return false;
+    }
+    session->frame_bytes = H2_FRAME_HEAD + frame.length;
+    if (stream)
+        stream->bytes_in += session->frame_bytes;
+    return true;
+}
+
+/* One frame, or as much of it as is there; how many bytes, 0 when the connection broke. What lies in one piece is fed
+ * in one. */
+static size_t receive_frame(struct h2_session *session, const uint8_t *p, size_t n)
+{
+    size_t head = 0, body;
+    bool split = session->head_have > 0;
+
+    if (session->left == 0) {
+        head = H2_FRAME_HEAD - session->head_have;
+        if (head > n)
+            head = n;
+        memcpy(session->frame_head + session->head_have, p, head);
+        session->head_have += (uint32_t)head;
+        if (session->head_have < H2_FRAME_HEAD)
+            return head;
+        session->head_have = 0;
+        if (!begin_frame(session))
+            return 0;
+        if (split && !session->dropping && !feed(session, session->frame_head, H2_FRAME_HEAD))
+            return 0;
+    }
+    body = session->left < n - head ? session->left : n - head;
+    session->left -= (uint32_t)body;
+    size_t skip = split ? head : 0;
+    if (!session->dropping && head + body > skip && !feed(session, p + skip, head + body - skip))
+        return 0;
+    return head + body;
+}
+
+bool h2_receive(struct h2_session *session, const uint8_t *p, size_t n, uint64_t now_ms)
+{
+    session->now_ms = now_ms;
+    for (size_t at = 0; at < n && !session->fault.why;) {
+        size_t used = receive_frame(session, p + at, n - at);
+        if (used == 0)
+            break;
+        at += used;
+    }
+    return !session->fault.why;
+}
+
+/* -- registration -------------------------------------------------------------------------------------------------- */
+
+void h2_hear(nghttp2_session_callbacks *callbacks)
+{
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+}
