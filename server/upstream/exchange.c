@@ -396,7 +396,11 @@ void exchange_use_local(struct exchange *x, struct upstream_local *local)
     if (local)
         local->users++;
     x->local = local;
-    if (former && --former->users == 0 && former->leaving)
+    if (!former)
+        return;
+    if (former->leaving && x->r->upstream_addr.n) /* its servers' names go with it, and the log comes later */
+        x->r->upstream_addr = arena_str(x->r->arena, x->r->upstream_addr);
+    if (--former->users == 0 && former->leaving)
         version_local_unused(former);
 }
 

@@ -278,8 +278,9 @@ static bool follow_change(struct exchange *x)
 
 void exchange_queue_move(struct upstream_local *local)
 {
-    for (struct list *link = list_first(&local->queue); link; link = list_first(&local->queue)) {
-        struct exchange *x = list_entry(link, struct exchange, waiting);
+    /* without memory they come back to the same queue */
+    for (uint32_t left = local->queued; left > 0 && !list_is_empty(&local->queue); left--) {
+        struct exchange *x = list_entry(list_first(&local->queue), struct exchange, waiting);
         exchange_leave_queue(x);
         exchange_choose(x);
     }

@@ -105,7 +105,7 @@ static void on_letter(struct message *message)
     local->users++; /* while those who wait move on */
     exchange_queue_move(local);
     if (--local->users == 0)
-        version_local_unused(local);
+        let_go(letter); /* now: a snapshot that comes with the same mail may be the end of what the version points to */
 }
 
 /* -- main ---------------------------------------------------------------------------------------------------------- */
