@@ -283,6 +283,15 @@ static bool fill(struct weir_req *child, struct weir_req *owner, const struct we
            (!(what->flags & WEIR_FETCH_FOR_CLIENT) || speak_for(child, owner)) && set_content(child, what->content);
 }
 
+/* The upstream and the rules are those of the owner's configuration, which need not be the newest one. */
+static void use_snapshot(struct weir_req *child, struct snapshot *snapshot)
+{
+    struct snapshot *newest = child->snapshot;
+
+    child->snapshot = snapshot_share(snapshot);
+    snapshot_release(newest);
+}
+
 static struct fetch *create(struct weir_req *owner, const struct weir_fetch *what)
 {
     bool for_client = what->flags & WEIR_FETCH_FOR_CLIENT;
@@ -291,6 +300,8 @@ static struct fetch *create(struct weir_req *owner, const struct weir_fetch *wha
         what->timeout > TIMEOUT_MOST || (for_client && !owner))
         return NULL;
     struct weir_req *child = request_create(for_client ? owner->conn : &nobody, &fetch_codec, NULL);
+    if (child && owner)
+        use_snapshot(child, owner->snapshot);
     struct fetch *fetch = child ? arena_new(child->arena, struct fetch) : NULL;
     if (!fetch || !fill(child, owner, what)) {
         if (child)

@@ -196,6 +196,12 @@ struct snapshot *snapshot_take(void)
     return pw->current;
 }
 
+struct snapshot *snapshot_share(struct snapshot *snapshot)
+{
+    snapshot->refs[pipeline_worker_self()->index]++;
+    return snapshot;
+}
+
 void snapshot_release(struct snapshot *snapshot)
 {
     unref(snapshot, pipeline_worker_self()->index);

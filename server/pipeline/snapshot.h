@@ -71,6 +71,7 @@ void snapshot_worker_down(struct pipeline_worker *pw); /* lets go of pw->current
 
 struct snapshot *snapshot_current(void);          /* worker: borrowed, this turn; NULL before the first */
 struct snapshot *snapshot_take(void);             /* worker: the newest, referenced */
+struct snapshot *snapshot_share(struct snapshot *snapshot); /* worker: one that somebody here has a reference to */
 void snapshot_release(struct snapshot *snapshot); /* worker: the one that took it */
 
 #endif

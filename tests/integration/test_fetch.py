@@ -114,6 +114,22 @@ def test_a_client_that_goes_cancels_what_was_asked(weir, asker, origin):
     eventually(lambda: one.status()["connections"] == 0, "the connection to be gone")
 
 
+def test_a_request_asks_by_the_configuration_it_began_with(weir, asker, origin):
+    one = weir(f"module {asker}; module headers; upstream old {{ server 127.0.0.1:{origin.port}; balance hash "
+               f"$asker_heard$uri; }} site a.test {{ ask old twice; respond 204; }}")
+    client = one.connect()
+    client.request()
+    taken = origin.take()
+    taken.request()
+    one.reload(f"module {asker}; site a.test {{ respond 204; }}")
+    taken.reply(body=b"first")
+    taken.request()
+    taken.reply(body=b"hello")
+    assert client.response().body == b"200 fine - hello"
+    assert one.get("/").status == 204
+    eventually(lambda: one.status()["snapshots_alive"] == 1, "the former configuration to be gone")
+
+
 def test_a_stop_ends_what_is_under_way(weir, asker, origin):
     one = weir(f"shutdown_timeout 1s; module {asker}; ask_always {origin.url}; site a.test {{ ask {origin.url}; }}")
     client = one.connect()

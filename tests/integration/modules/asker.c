@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* asker.c: a module that asks an upstream before it answers: "STATUS WHY FIELD CONTENT", for the tests of weir_fetch.
  *
- * ask UPSTREAM [method=M] [target=T] [content=C] [timeout=T] [limit=N] [client];
+ * ask UPSTREAM [method=M] [target=T] [content=C] [timeout=T] [limit=N] [client] [twice];
  * ask_always UPSTREAM; at top level: each worker asks ten times a second, $asker_heard counts the answers. */
 #include <weir/weir.h>
 
@@ -11,9 +11,13 @@ struct conf {
     weir_upstream *upstream, *always;
     weir_str method, target, content;
     uint64_t timeout, limit;
-    bool client;
+    bool client, twice;
 };
-struct ctx { weir_token token; };
+struct ctx {
+    const struct conf *conf;
+    weir_token token;
+    unsigned asked;
+};
 
 static weir_mod *self;
 static weir_dict *heard;
@@ -30,9 +34,14 @@ static weir_str field_of(const weir_table *fields, weir_str name)
     return WEIR_S("-");
 }
 
+static int ask_once(weir_req *r, struct ctx *ctx);
+
 static void on_answer(weir_req *r, const struct weir_fetched *answer, void *arg)
 {
     struct ctx *ctx = arg;
+
+    if (ctx->conf->twice && ctx->asked == 1 && ask_once(r, ctx) == 0)
+        return;
     weir_str field = field_of(&answer->fields, WEIR_S("X-Answer"));
 
     weir_reply(r, 200, weir_printf(r, "%u %s %.*s %.*s", answer->status, answer->why ? answer->why : "fine",
@@ -40,10 +49,9 @@ static void on_answer(weir_req *r, const struct weir_fetched *answer, void *arg)
     weir_resume(ctx->token, WEIR_REPLY);
 }
 
-static weir_verdict ask(weir_req *r, const void *conf_, void *ctx_)
+static int ask_once(weir_req *r, struct ctx *ctx)
 {
-    const struct conf *conf = conf_;
-    struct ctx *ctx = ctx_;
+    const struct conf *conf = ctx->conf;
     const struct weir_field fields[] = { { WEIR_S("X-Asked"), weir_path(r) } };
     const struct weir_fetch what = {
         .size = sizeof(what), .upstream = conf->upstream, .method = conf->method, .target = conf->target,
@@ -51,10 +59,19 @@ static weir_verdict ask(weir_req *r, const void *conf_, void *ctx_)
         .flags = conf->client ? WEIR_FETCH_FOR_CLIENT : 0,
     };
 
-    if (!conf->upstream)
+    ctx->asked++;
+    return weir_fetch(r, &what, on_answer, ctx);
+}
+
+static weir_verdict ask(weir_req *r, const void *conf, void *ctx_)
+{
+    struct ctx *ctx = ctx_;
+
+    ctx->conf = conf;
+    if (!ctx->conf->upstream)
         return WEIR_NEXT;
     ctx->token = weir_suspend(r, 60000, WEIR_FAIL);
-    return weir_fetch(r, &what, on_answer, ctx) == 0 ? WEIR_SUSPEND : weir_fail(r, "could not ask");
+    return ask_once(r, ctx) == 0 ? WEIR_SUSPEND : weir_fail(r, "could not ask");
 }
 
 static void on_heard(weir_mod *mod, const struct weir_fetched *answer, void *arg)
@@ -112,6 +129,7 @@ static const struct weir_arg ask_args[] = {
       .offset = offsetof(struct conf, timeout) },
     OPTION(limit, SIZE),
     { .name = "client", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = offsetof(struct conf, client) },
+    { .name = "twice", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = offsetof(struct conf, twice) },
 };
 
 static const struct weir_directive directives[] = {
