@@ -126,7 +126,7 @@ static struct weir_req *new_request(struct h1 *h)
         return NULL;
     }
     h->current = r;
-    h->c->requests++;
+    r->of_connection = ++h->c->requests;
     session_note_idle(h->c, false);
     h->head_queued = h->end_queued = h->chunked_out = h->in_body = false;
     h->body_done = true;

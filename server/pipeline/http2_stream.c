@@ -134,7 +134,7 @@ static struct h2_stream *on_open(void *owner, uint32_t id)
     deadline_init(&s->deadline, on_deadline);
     list_push(&h2->streams, &s->link);
     h2->open++;
-    c->requests++;
+    s->r->of_connection = ++c->requests;
     if (pipeline_worker_self()->draining)
         h2_session_leave(c);
     return &s->h2;

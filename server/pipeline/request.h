@@ -64,6 +64,7 @@ struct weir_req {
     struct snapshot *snapshot;
     const struct plan *plan;
     uint64_t number;
+    uint64_t of_connection; /* by the codec: which one of its connection it is, from 1 */
     uint64_t started_us;
     str id;
     uint8_t client[16]; /* the address that rules and logs speak of */

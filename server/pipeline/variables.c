@@ -103,7 +103,7 @@ static int get_address(struct weir_req *r, enum builtin what, str *value)
         return !c ? -1 : c->is_unix ? text(S("unix:"), value) : copied(r, addr_ip_text(c->peer, room), value);
     case SERVER_PORT:
         return c && c->point && addr_port(&c->point->addr) ? number(r, addr_port(&c->point->addr), value) : -1;
-    case CONNECTION_REQUESTS: return c ? number(r, c->requests, value) : -1;
+    case CONNECTION_REQUESTS: return r->of_connection ? number(r, r->of_connection, value) : -1;
     default: return -1;
     }
 }

@@ -36,7 +36,7 @@ def house(session_folder):
     origin = Origin()
     log = session_folder / "http2.log"
     text = (f'workers 1;\nmodule access-log;\n'
-            f'access_log {log} "$protocol $method $host $uri $status $body_bytes_sent";\n'
+            f'access_log {log} "$protocol $method $host $uri $status $body_bytes_sent $connection_requests";\n'
             f"site _ {{ proxy {origin.url}; route = /own {{ respond 200 own; }} route /small/ {{ max_body 10; "
             f"proxy {origin.url}; }} }}")
     try:
@@ -75,9 +75,11 @@ def test_get_by_prior_knowledge(stage):
 def test_the_log_names_the_protocol(stage):
     client = stage.client()
     assert client.get("/own").body == b"own"
+    assert client.get("/own?again").body == b"own"
     stage.clear()
     eventually(lambda: stage.weir.cli("reload").returncode == 0, "reload")
-    eventually(lambda: "HTTP/2.0 GET a.test /own 200 3\n" in stage.log.read_text(), "the line")
+    lines = "HTTP/2.0 GET a.test /own 200 3 1\nHTTP/2.0 GET a.test /own?again 200 3 2\n"
+    eventually(lambda: lines in stage.log.read_text(), "the lines")
 
 
 def test_streams_are_answered_in_any_order(stage):

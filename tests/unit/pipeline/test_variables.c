@@ -76,7 +76,7 @@ static void fill(void)
     memcpy(r->client, client, 16);
     r->client_port = 5000;
     memcpy(toy.conn.peer, (const uint8_t[16]){ 0x20, 1, 0x0d, 0xb8, [15] = 1 }, 16);
-    toy.conn.requests = 3;
+    r->of_connection = 3;
     assert_true(addr_parse(S("[::]:8443"), &toy.point.addr));
     r->status = 404;
     r->bytes_sent = 5000000000;
