@@ -2,6 +2,20 @@
 #define _GNU_SOURCE 1 /* memmem */
 #include "base/str.h"
 
+#include "base/mem.h"
+
+char *str_dup(str s)
+{
+    char *copy = mem_alloc(s.n + 1);
+
+    if (!copy)
+        return NULL;
+    if (s.n)
+        memcpy(copy, s.p, s.n);
+    copy[s.n] = 0;
+    return copy;
+}
+
 bool str_equal_nocase(str a, str b)
 {
     return a.n == b.n && str_has_prefix_nocase(a, b);

@@ -2,7 +2,7 @@
 /* str.h: bytes that somebody else owns: comparing, cutting, converting.
  *
  * Shape:   str is the SDK's weir_str: pointer and length, no terminator.
- * Owner:   nobody here; a cut points into what it was cut from.
+ * Owner:   nobody here, but of str_dup the caller; a cut points into what it was cut from.
  * Errors:  conversions return false and leave their output untouched. */
 #ifndef BASE_STR_H
 #define BASE_STR_H
@@ -54,6 +54,7 @@ static inline char char_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
+char *str_dup(str s); /* with a NUL behind it, to be given to mem_free; NULL without memory */
 bool str_equal_nocase(str a, str b);
 bool str_has_prefix_nocase(str s, str prefix);
 int str_compare(str a, str b);             /* as memcmp, a shorter prefix first */

@@ -37,12 +37,9 @@ static const char *find_or_add(str text)
     for (unsigned i = 0; i < kept_count; i++)
         if (str_equal(str_of(kept[i]), text))
             return kept[i];
-    char *copy = kept_count < KEPT_MOST ? mem_alloc(text.n + 1) : NULL;
+    char *copy = kept_count < KEPT_MOST ? str_dup(text) : NULL;
     if (!copy)
         return "failed";
-    if (text.n)
-        memcpy(copy, text.p, text.n);
-    copy[text.n] = 0;
     kept[kept_count++] = copy;
     return copy;
 }

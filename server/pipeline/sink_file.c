@@ -52,13 +52,11 @@ bool sink_file_init(struct sink_file *file, enum sink_kind kind, str path)
 {
     *file = (struct sink_file){ .kind = kind, .fd = -1 };
     if (kind == SINK_FILE) {
-        file->path = mem_alloc(path.n + 1);
+        file->path = str_dup(path);
         if (!file->path) {
             errno = ENOMEM;
             return false;
         }
-        memcpy(file->path, path.p, path.n);
-        file->path[path.n] = '\0';
         if (!open_path(file)) {
             int saved = errno;
             mem_free(file->path);

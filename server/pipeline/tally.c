@@ -33,15 +33,13 @@ static struct {
 static struct tally *tally_new(str key, uint32_t count)
 {
     struct tally *tally = mem_zalloc(sizeof(*tally));
-    char *copy = mem_alloc(key.n + 1);
+    char *copy = str_dup(key);
 
     if (!tally || !copy) {
         mem_free(tally);
         mem_free(copy);
         return NULL;
     }
-    memcpy(copy, key.p, key.n);
-    copy[key.n] = 0;
     tally->key = copy;
     tally->count = count;
     return tally;

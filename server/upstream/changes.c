@@ -84,25 +84,14 @@ static void record_forget(str name)
     record_free(record);
 }
 
-static char *copy_of(str text)
-{
-    char *copy = mem_alloc(text.n + 1);
-
-    if (copy) {
-        memcpy(copy, text.p, text.n);
-        copy[text.n] = 0;
-    }
-    return copy;
-}
-
 static struct record *record_new(str name, uint64_t fingerprint, str text)
 {
     struct record *record = mem_zalloc(sizeof(*record));
 
     if (!record)
         return NULL;
-    record->name = copy_of(name);
-    record->text = copy_of(text);
+    record->name = str_dup(name);
+    record->text = str_dup(text);
     record->fingerprint = fingerprint;
     if (record->name && record->text)
         return record;
@@ -642,7 +631,7 @@ static const struct weir_upstream *find_changed(const struct weir_upstream *all,
 
 static void tell_dropped(const struct record *record)
 {
-    char *text = copy_of(str_of(record->text));
+    char *text = str_dup(str_of(record->text));
 
     for (char *p = text; p && *p; p++)
         if (*p == '\t')

@@ -36,14 +36,12 @@ static struct pool *pool_get(str key)
         if (str_equal(str_of(pool->key), key))
             return pool;
     struct pool *pool = mem_zalloc(sizeof(*pool));
-    char *copy = mem_alloc(key.n + 1);
+    char *copy = str_dup(key);
     if (!pool || !copy) {
         mem_free(pool);
         mem_free(copy);
         return NULL;
     }
-    memcpy(copy, key.p, key.n);
-    copy[key.n] = 0;
     pool->key = copy;
     pool->tally = pool_tally(key);
     list_init(&pool->idle);

@@ -32,7 +32,7 @@ static struct server_state *state_new(str upstream, str server, str key)
 
     if (!state)
         return NULL;
-    state->key = mem_alloc(key.n + 1);
+    state->key = str_dup(key);
     state->label = mem_alloc(label_n);
     if (!state->key || !state->label) {
         mem_free(state->key);
@@ -40,8 +40,6 @@ static struct server_state *state_new(str upstream, str server, str key)
         mem_free(state);
         return NULL;
     }
-    memcpy(state->key, key.p, key.n);
-    state->key[key.n] = 0;
     state->tally = server_tally(key);
     snprintf(state->label, label_n, "%.*s %.*s", STR_ARG(upstream), STR_ARG(server));
     return state;

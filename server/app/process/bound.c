@@ -37,7 +37,7 @@ static struct bound *bound_create(str key, unsigned count)
 
     if (!b)
         return NULL;
-    b->key = mem_alloc(key.n + 1);
+    b->key = str_dup(key);
     b->fds = mem_array(count, sizeof(int));
     if (!b->key || !b->fds) {
         mem_free(b->key);
@@ -45,8 +45,6 @@ static struct bound *bound_create(str key, unsigned count)
         mem_free(b);
         return NULL;
     }
-    memcpy(b->key, key.p, key.n);
-    b->key[key.n] = 0;
     b->is_new = true;
     return b;
 }

@@ -32,14 +32,12 @@ bool kept_changes_put(struct kept_changes *changes, str record)
         forget(changes, name_of(record));
         return true;
     }
-    char *copy = mem_alloc(record.n + 1);
+    char *copy = str_dup(record);
     char **at = copy ? mem_realloc(changes->at, (changes->count + 1) * sizeof(*at)) : NULL;
     if (!at) {
         mem_free(copy);
         return false;
     }
-    memcpy(copy, record.p, record.n);
-    copy[record.n] = '\0';
     changes->at = at;
     forget(changes, name_of(record));
     changes->at[changes->count++] = copy;

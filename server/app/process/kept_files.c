@@ -63,12 +63,11 @@ bool kept_files_take(struct kept_files *files, const struct rehearsal *rehearsal
         int fd = from->is_log ? open_log(from->path.p, &rehearsal->settings) : copy_in_memory(from->path.p);
         if (fd < 0)
             continue;
-        char *path = mem_alloc(from->path.n + 1);
+        char *path = str_dup(from->path);
         if (!path) {
             close(fd);
             return false;
         }
-        memcpy(path, from->path.p, from->path.n + 1);
         files->at[files->count++] = (struct kept_file){ path, fd, from->is_log };
     }
     return true;
@@ -81,11 +80,9 @@ bool kept_files_adopt(struct kept_files *files, str path, int fd, bool is_log)
     if (!at)
         return false;
     files->at = at;
-    char *copy = mem_alloc(path.n + 1);
+    char *copy = str_dup(path);
     if (!copy)
         return false;
-    memcpy(copy, path.p, path.n);
-    copy[path.n] = 0;
     files->at[files->count++] = (struct kept_file){ copy, fd, is_log };
     return true;
 }

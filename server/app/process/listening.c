@@ -42,7 +42,7 @@ static struct spot *spot_get(str key)
     struct spot *s = mem_zalloc(sizeof(*s));
     if (!s)
         return NULL;
-    s->key = mem_alloc(key.n + 1);
+    s->key = str_dup(key);
     s->fds = mem_array(WORKERS_MOST, sizeof(int));
     s->seats = mem_array(WORKERS_MOST, sizeof(struct seat *));
     if (!s->key || !s->fds || !s->seats) {
@@ -52,8 +52,6 @@ static struct spot *spot_get(str key)
         mem_free(s);
         return NULL;
     }
-    memcpy(s->key, key.p, key.n);
-    s->key[key.n] = 0;
     s->next = spots;
     spots = s;
     return s;

@@ -54,15 +54,13 @@ void received_file_add(str path, int fd, bool is_log)
         return;
     }
     r = mem_zalloc(sizeof(*r));
-    char *copy = mem_alloc(path.n + 1);
+    char *copy = str_dup(path);
     if (!r || !copy) {
         mem_free(r);
         mem_free(copy);
         close(fd);
         return;
     }
-    memcpy(copy, path.p, path.n);
-    copy[path.n] = 0;
     *r = (struct received){ .path = copy, .fd = fd, .is_log = is_log };
     put(r);
 }

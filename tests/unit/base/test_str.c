@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -263,12 +264,29 @@ static void utf8(void **state)
     assert_int_equal(str_utf8_length((str){ "\0", 1 }), 1);
 }
 
+static void copying(void **state)
+{
+    (void)state;
+    static const str rows[] = { { NULL, 0 }, { "", 0 }, { "a", 1 }, { "a\0b", 3 } };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char *copy = str_dup(rows[i]);
+        assert_non_null(copy);
+        assert_true(str_equal((str){ copy, rows[i].n }, rows[i]));
+        assert_int_equal(copy[rows[i].n], 0);
+        mem_free(copy);
+    }
+    mem_fail_after(0);
+    assert_null(str_dup(S("a")));
+    mem_fail_after(-1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality), cmocka_unit_test(order),       cmocka_unit_test(cutting),
         cmocka_unit_test(finding),  cmocka_unit_test(trimming),    cmocka_unit_test(splitting),
         cmocka_unit_test(decimal),  cmocka_unit_test(hexadecimal), cmocka_unit_test(utf8),
+        cmocka_unit_test(copying),
     };
     return cmocka_run_group_tests_name("str", tests, NULL, NULL);
 }
