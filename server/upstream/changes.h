@@ -5,7 +5,7 @@
  * Shape:   of each upstream a list of orders, applied to the servers of its block in the files in the order in which
  *          they were given; what a later order makes pointless is left out. The list holds as long as the block's text
  *          is the same: an upstream whose block was edited is as its block says.
- *          As text, for whoever keeps it: "NAME FINGERPRINT ORDER\tORDER...", an order being "VERB ADDR [OPTION...]".
+ *          As text, for whoever keeps it: "NAME FINGERPRINT ORDER\tORDER...", an order being as in change_orders.h.
  * Owner:   the process.
  * Thread:  main.
  * Limits:  256 servers an upstream, 48 KB of orders. */

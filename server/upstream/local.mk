@@ -2,6 +2,7 @@
 server_libweir_a_SOURCES += \
 	server/upstream/announce.c server/upstream/announce.h \
 	server/upstream/balancers.h \
+	server/upstream/change_orders.c server/upstream/change_orders.h \
 	server/upstream/changes.c server/upstream/changes.h \
 	server/upstream/ewma.c \
 	server/upstream/exchange.c server/upstream/exchange.h \
