@@ -188,11 +188,24 @@ struct snapshot *snapshot_current(void)
     return pipeline_worker_self()->current;
 }
 
+/* Ahead of its letter: once a reload was answered, the next request on any connection sees what it brought. The newest
+ * cannot go away meanwhile, as its letter to this worker is still under way. */
+static void adopt_newest(struct pipeline_worker *pw)
+{
+    struct snapshot *newest = snapshot_newest();
+    if (newest == pw->current || !newest || newest->sequence < pw->current->sequence)
+        return;
+    pipeline_worker_new_modules(pw, newest->module_count);
+    make_current(pw, newest);
+}
+
 struct snapshot *snapshot_take(void)
 {
     struct pipeline_worker *pw = pipeline_worker_self();
-    if (pw->current)
-        pw->current->refs[pw->index]++;
+    if (!pw->current)
+        return NULL;
+    adopt_newest(pw);
+    pw->current->refs[pw->index]++;
     return pw->current;
 }
 

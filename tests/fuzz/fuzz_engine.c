@@ -143,12 +143,18 @@ static void check_origin(struct peer *origin)
     }
 }
 
+/* The client began with the preface of HTTP/2, which has a target of its own: SETTINGS or GOAWAY come first. */
+static bool speaks_http2(const struct peer *client)
+{
+    return client->n >= 9 && client->got[0] == 0 && (client->got[3] == 4 || client->got[3] == 7);
+}
+
 static void check_client(struct peer *client)
 {
     struct heard m;
 
     peer_pull(client);
-    if (client->n && response_next(client, true, &m))
+    if (client->n && !speaks_http2(client) && response_next(client, true, &m))
         MUST(!m.bad);
 }
 

@@ -255,12 +255,12 @@ def test_changes_during_an_upgrade_are_not_lost(weir, fleet):
     changing = threading.Thread(target=go_on)
     changing.start()
     try:
+        eventually(lambda: weights, "changes to be under way")
         assert one.cli("upgrade").returncode == 0
         eventually(lambda: one.status()["pid"] != former, "the new one answers")
     finally:
         over.set()
         changing.join()
-    assert weights
     eventually(lambda: server_of(one, fleet["a"])["weight"] == weights[-1], "the last change holds")
 
 
