@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "pipeline/fetch.h"
 
-#include "base/clock.h"
+#include "base/mem.h"
 #include "pipeline/crumb.h"
 #include "pipeline/timer.h"
 
@@ -79,30 +79,30 @@ static void tell_module(const struct fetch *fetch, const struct weir_fetched *an
     crumb_leave(pw);
 }
 
-/* The content in one piece, as the answer shows it. */
-static bool join_content(struct fetch *fetch, weir_str *content)
+/* The content in one piece, as the answer shows it, to be freed. Not in the arena: limits may be larger than that. */
+static char *join_content(const struct fetch *fetch)
 {
     size_t n = (size_t)fetch->content.n;
-    char *room = n ? arena_alloc(fetch->child->arena, n) : NULL;
+    char *room = mem_alloc(n);
 
-    if (n && !room)
-        return false;
-    chain_copy_out(&fetch->content, room, n);
-    *content = (weir_str){ room, n };
-    return true;
+    if (room)
+        chain_copy_out(&fetch->content, room, n);
+    return room;
 }
 
 static void deliver(struct fetch *fetch)
 {
     struct weir_req *child = fetch->child;
     struct weir_fetched answer = { .size = sizeof(answer), .why = fetch->why };
+    char *content = fetch->why ? NULL : join_content(fetch);
 
     deadline_cancel(&fetch->deadline);
     list_remove(&fetch->link);
     list_remove(&fetch->turn.link);
-    if (!fetch->why && !join_content(fetch, &answer.content))
+    if (!fetch->why && !content)
         answer.why = "no memory";
     if (!answer.why) {
+        answer.content = (weir_str){ content, (size_t)fetch->content.n };
         answer.status = (uint32_t)child->status;
         answer.fields = (weir_table){ child->rsp.items, child->rsp.count, sizeof(struct field) };
     }
@@ -110,6 +110,7 @@ static void deliver(struct fetch *fetch)
         request_call_as(fetch->owner, &fetch->step, tell_owner, (const void *[]){ fetch, &answer });
     else
         tell_module(fetch, &answer);
+    mem_free(content);
     fetch->child = NULL;
     chain_clear(&fetch->content);
     if (fetch->is_whole)

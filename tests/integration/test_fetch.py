@@ -28,6 +28,8 @@ def answer(request):
     path = request.target
     if path.startswith("/large"):
         return b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70000
+    if path.startswith("/huge"):
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 6000000\r\n\r\n" + b"x" * 6_000_000
     if path.startswith("/chunked"):
         return (b"HTTP/1.1 401 Unauthorized\r\nX-Answer: no\r\nTransfer-Encoding: chunked\r\n\r\n"
                 b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
@@ -45,7 +47,8 @@ def asking(asker):
         "plain": origin.url, "path": f"{origin.url}/from/url", "target": f"{origin.url} target=/a?b=c",
         "head": f"{origin.url} method=HEAD", "post": f"{origin.url} method=POST content=data",
         "chunked": f"{origin.url} target=/chunked", "large": f"{origin.url} target=/large",
-        "larger": f"{origin.url} target=/large limit=100k", "broken": f"{origin.url} target=/broken",
+        "larger": f"{origin.url} target=/large limit=100k", "huge": f"{origin.url} target=/huge limit=8m size",
+        "broken": f"{origin.url} target=/broken",
         "odd": f"{origin.url} target=/odd", "nobody": "http://127.0.0.1:1", "client": f"{origin.url} client",
         "down": "gone"}.items())
     try:
@@ -60,7 +63,7 @@ def asking(asker):
 @pytest.mark.parametrize("path, text", [
     ("/plain", b"200 fine yes hello"), ("/head", b"200 fine yes "), ("/post", b"200 fine yes hello"),
     ("/chunked", b"401 fine no abcde"), ("/large", b"0 answer too large - "),
-    ("/larger", b"200 fine - " + b"x" * 70000)])
+    ("/larger", b"200 fine - " + b"x" * 70000), ("/huge", b"200 fine - 6000000")])
 def test_answers(asking, path, text):
     assert asking.get(path).body == text
 

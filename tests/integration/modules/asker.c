@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* asker.c: a module that asks an upstream before it answers: "STATUS WHY FIELD CONTENT", for the tests of weir_fetch.
  *
- * ask UPSTREAM [method=M] [target=T] [content=C] [timeout=T] [limit=N] [client] [twice];
+ * ask UPSTREAM [method=M] [target=T] [content=C] [timeout=T] [limit=N] [client] [twice] [size];
  * ask_always UPSTREAM; at top level: each worker asks ten times a second, $asker_heard counts the answers. */
 #include <weir/weir.h>
 
@@ -11,7 +11,7 @@ struct conf {
     weir_upstream *upstream, *always;
     weir_str method, target, content;
     uint64_t timeout, limit;
-    bool client, twice;
+    bool client, twice, size;
 };
 struct ctx {
     const struct conf *conf;
@@ -44,8 +44,11 @@ static void on_answer(weir_req *r, const struct weir_fetched *answer, void *arg)
         return;
     weir_str field = field_of(&answer->fields, WEIR_S("X-Answer"));
 
+    weir_str content = answer->content;
+    if (ctx->conf->size)
+        content = weir_printf(r, "%zu", answer->content.n);
     weir_reply(r, 200, weir_printf(r, "%u %s %.*s %.*s", answer->status, answer->why ? answer->why : "fine",
-                                   (int)field.n, field.p, (int)answer->content.n, answer->content.p));
+                                   (int)field.n, field.p, (int)content.n, content.p));
     weir_resume(ctx->token, WEIR_REPLY);
 }
 
@@ -130,6 +133,7 @@ static const struct weir_arg ask_args[] = {
     OPTION(limit, SIZE),
     { .name = "client", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = offsetof(struct conf, client) },
     { .name = "twice", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = offsetof(struct conf, twice) },
+    { .name = "size", .type = WEIR_TYPE_FLAG, .flags = WEIR_ARG_WORD, .offset = offsetof(struct conf, size) },
 };
 
 static const struct weir_directive directives[] = {
