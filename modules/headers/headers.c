@@ -184,7 +184,8 @@ static const struct weir_directive directives[] = {
 
 /* A lost request field may be a lost guard: fail closed. An answer is better sent than withheld: fail open. */
 static const struct weir_hook hooks[] = {
-    [ON_REQUEST] = { .stage = WEIR_AT_REWRITE, .provides = "request-fields", .req = change_request },
+    [ON_REQUEST] = { .stage = WEIR_AT_REWRITE, .flags = WEIR_DRY_OK, .provides = "request-fields",
+                     .req = change_request },
     [ON_RESPONSE] = { .stage = WEIR_AT_RSP_HEAD, .slot = WEIR_LATE, .flags = WEIR_FAIL_OPEN,
                       .provides = "response-fields", .req = change_response },
 };

@@ -57,6 +57,8 @@ static void note_refusal(struct weir_req *r, const struct step *step, weir_verdi
     int status = verdict == WEIR_CLOSE ? 0 : verdict == WEIR_REPLY ? r->status : 503;
     str text = arena_printf(r->arena, "%.*s: %d %.*s", STR_ARG(step->mod->name), status, STR_ARG(why));
 
+    if (r->is_dry)
+        return;
     log_info("request %.*s: not enforced: %.*s would have answered %d: %.*s", STR_ARG(r->id), STR_ARG(step->mod->name),
              status, STR_ARG(why));
     __atomic_fetch_add(&step->mod->would_refuse, 1, __ATOMIC_RELAXED);

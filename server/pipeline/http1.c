@@ -149,21 +149,6 @@ static void bad_head(struct h1 *h, const struct h1_error *error)
     conn_later(&h->c->conn);
 }
 
-static void fill_request(struct weir_req *r, const struct h1_request *head)
-{
-    r->method = head->method;
-    r->uri = head->uri;
-    r->host = head->host;
-    r->host_port = head->host_port;
-    r->host_field = head->host_field;
-    r->version = 10 + head->minor;
-    r->body_kind = head->body;
-    r->content_length = head->content_length;
-    r->is_head = str_equal(head->method, S("HEAD"));
-    r->expects_continue = head->expects_continue && head->body != BODY_NONE;
-    r->upgrade = head->upgrade;
-}
-
 static void whole_head(struct h1 *h, str text, const struct h1_limits *limits)
 {
     struct h1_error error = { 400, "bad request" };
@@ -185,7 +170,7 @@ static void whole_head(struct h1 *h, str text, const struct h1_limits *limits)
         conn_later(&h->c->conn);
         return;
     }
-    fill_request(r, &head);
+    request_take_head(r, &head);
     h->keep_alive = head.keep_alive && !pipeline_worker_self()->draining;
     h->in_body = head.body == BODY_CHUNKED || (head.body == BODY_LENGTH && head.content_length > 0);
     h->body_done = !h->in_body;

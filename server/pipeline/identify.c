@@ -84,7 +84,8 @@ bool request_identify(struct weir_req *r)
         if (id_is_usable(id))
             r->id = id;
     }
-    lone_proxy_look(r);
+    if (!r->is_dry)
+        lone_proxy_look(r);
     if (!r->id.n)
         r->id = fresh_id(r);
     return r->id.n > 0;

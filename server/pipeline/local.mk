@@ -14,6 +14,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/crumb.c server/pipeline/crumb.h \
 	server/pipeline/deciders.c server/pipeline/deciders.h \
 	server/pipeline/dict.c server/pipeline/dict.h \
+	server/pipeline/dry_run.c server/pipeline/dry_run.h \
 	server/pipeline/error_page.c \
 	server/pipeline/exposition.c server/pipeline/exposition.h \
 	server/pipeline/fetch.c server/pipeline/fetch.h \

@@ -76,11 +76,11 @@ const struct weir_hook *quarantine_refusal(uint32_t stage)
 {
     static const struct weir_hook refusals[STAGE_COUNT] = {
         [STAGE_PREFACE] = { .stage = WEIR_AT_PREFACE, .conn = refuse_connection },
-        [STAGE_IDENTIFY] = { .stage = WEIR_AT_IDENTIFY, .req = refuse_request },
-        [STAGE_GUARD] = { .stage = WEIR_AT_GUARD, .req = refuse_request },
-        [STAGE_AUTH] = { .stage = WEIR_AT_AUTH, .req = refuse_request },
-        [STAGE_REWRITE] = { .stage = WEIR_AT_REWRITE, .req = refuse_request },
-        [STAGE_SERVE] = { .stage = WEIR_AT_SERVE, .req = refuse_request },
+        [STAGE_IDENTIFY] = { .stage = WEIR_AT_IDENTIFY, .flags = WEIR_DRY_OK, .req = refuse_request },
+        [STAGE_GUARD] = { .stage = WEIR_AT_GUARD, .flags = WEIR_DRY_OK, .req = refuse_request },
+        [STAGE_AUTH] = { .stage = WEIR_AT_AUTH, .flags = WEIR_DRY_OK, .req = refuse_request },
+        [STAGE_REWRITE] = { .stage = WEIR_AT_REWRITE, .flags = WEIR_DRY_OK, .req = refuse_request },
+        [STAGE_SERVE] = { .stage = WEIR_AT_SERVE, .flags = WEIR_DRY_OK, .req = refuse_request },
     };
 
     return stage < STAGE_COUNT && refusals[stage].stage ? &refusals[stage] : NULL;

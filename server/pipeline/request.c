@@ -117,6 +117,21 @@ static void shed(struct weir_req *r)
     response_start_reply(r);
 }
 
+void request_take_head(struct weir_req *r, const struct h1_request *head)
+{
+    r->method = head->method;
+    r->uri = head->uri;
+    r->host = head->host;
+    r->host_port = head->host_port;
+    r->host_field = head->host_field;
+    r->version = 10 + head->minor;
+    r->body_kind = head->body;
+    r->content_length = head->content_length;
+    r->is_head = str_equal(head->method, S("HEAD"));
+    r->expects_continue = head->expects_continue && head->body != BODY_NONE;
+    r->upgrade = head->upgrade;
+}
+
 void request_start(struct weir_req *r)
 {
     figure_add(&pipeline_worker_self()->requests_total, 1);

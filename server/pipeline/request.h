@@ -151,6 +151,7 @@ struct weir_req {
 /* -- for codecs ---------------------------------------------------------------------------------------------------- */
 /* NULL without memory */
 struct weir_req *request_create(struct weir_conn *conn, const struct codec_calls *codec, void *stream);
+void request_take_head(struct weir_req *r, const struct h1_request *head); /* an HTTP/1 head, before request_start */
 void request_discard(struct weir_req *r); /* before request_start: nothing has seen it (no LOG) */
 void request_start(struct weir_req *r);   /* the head is complete and filled in */
 /* instead of start: the head was refused; answered and logged */

@@ -118,7 +118,8 @@ static int check(weir_conf *conf, void *scope)
     return ((struct proxy_conf *)scope)->upstream ? WEIR_CONF_OK : WEIR_CONF_INACTIVE;
 }
 
-static const struct weir_hook hooks[] = { { .stage = WEIR_AT_SERVE, .slot = WEIR_LATE, .req = serve } };
+static const struct weir_hook hooks[] = { { .stage = WEIR_AT_SERVE, .slot = WEIR_LATE, .flags = WEIR_DRY_OK,
+                                             .req = serve } };
 
 const struct weir_module proxy_module = {
     .magic = WEIR_ABI_MAGIC,

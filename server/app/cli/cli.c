@@ -98,6 +98,9 @@ static const struct cli_command commands[] = {
       "a command of a loaded module (the word command may be left out)", cli_command },
     { "unquarantine", CLI_FILE | CLI_SOCKET, 1, 1, "unquarantine NAME [-c FILE | -s SOCKET]",
       "let a module run again that crashed the server", cli_unquarantine },
+    { "explain", CLI_FILE | CLI_SOCKET | CLI_JSON, 2, CLI_ARGS_MOST,
+      "explain METHOD URL [client=ADDR] [header=NAME:VALUE]... [-c FILE | -s SOCKET] [--json]",
+      "what a request would meet, and which line decides", cli_explain },
     { "pipeline", CLI_FILE, 0, 0, "pipeline [-c FILE]", "stages, hooks, and why in this order", cli_pipeline },
     { "modules", CLI_FILE | CLI_VERBOSE, 0, 0, "modules [-c FILE] [-v]",
       "loaded modules and their directives; -v: the manual as Markdown", cli_modules },
@@ -260,7 +263,10 @@ static bool complain_command(struct reading *reading, str word)
 static void set_option(struct cli_call *call, enum cli_takes kind, const char *value)
 {
     switch (kind) {
-    case CLI_FILE: call->file = value; break;
+    case CLI_FILE:
+        call->file = value;
+        call->names_file = true;
+        break;
     case CLI_SOCKET: call->socket = value; break;
     case CLI_DAEMON: call->daemonise = true; break;
     case CLI_VERBOSE: call->verbose = true; break;

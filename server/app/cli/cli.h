@@ -26,6 +26,7 @@ struct cli_call {
     const struct cli_command *command;
     const char *called; /* argv[0] */
     const char *file;   /* never NULL: the default one */
+    bool names_file;    /* it was said with -c */
     const char *socket; /* NULL: the one that file names */
     const char *from;   /* never NULL: the default one */
     const char *to[CLI_TO_MOST];
@@ -52,6 +53,7 @@ int cli_check(const struct cli_call *call);
 int cli_dump(const struct cli_call *call);
 int cli_pipeline(const struct cli_call *call);
 int cli_modules(const struct cli_call *call);
+int cli_explain(const struct cli_call *call); /* cli_explain.c: a file, or a running server */
 /* cli_server.c: a running server. */
 int cli_reload(const struct cli_call *call);
 int cli_upgrade(const struct cli_call *call);
@@ -63,6 +65,7 @@ int cli_undrain(const struct cli_call *call);
 int cli_status(const struct cli_call *call);
 int cli_reopen(const struct cli_call *call);
 int cli_upstream(const struct cli_call *call);
+str cli_escape(struct arena *arena, const char *text);
 int cli_proxy(const struct cli_call *call); /* cli_proxy.c: no file at all */
 /* cli_module_new.c, cli_module_check.c: for authors of modules. */
 int cli_module_new(const struct cli_call *call);

@@ -170,7 +170,7 @@ int cli_reopen(const struct cli_call *call)
 /* -- upstreams ----------------------------------------------------------------------------------------------------- */
 
 /* For a path segment or a query: all but unreserved characters (RFC 3986 2.3) and what addresses are made of. */
-static str escape(struct arena *arena, const char *text)
+str cli_escape(struct arena *arena, const char *text)
 {
     static const char digits[] = "0123456789ABCDEF";
     size_t n = strlen(text), used = 0;
@@ -193,15 +193,15 @@ static str escape(struct arena *arena, const char *text)
 static str upstream_target(struct arena *arena, const struct cli_call *call)
 {
     bool is_weight = call->arg_count > 1 && strcmp(call->args[1], "weight") == 0;
-    str target = arena_printf(arena, "/v1/upstreams/%.*s", STR_ARG(escape(arena, call->args[0])));
+    str target = arena_printf(arena, "/v1/upstreams/%.*s", STR_ARG(cli_escape(arena, call->args[0])));
 
     if (call->arg_count > 1)
-        target = arena_printf(arena, "%.*s/%.*s?", STR_ARG(target), STR_ARG(escape(arena, call->args[1])));
+        target = arena_printf(arena, "%.*s/%.*s?", STR_ARG(target), STR_ARG(cli_escape(arena, call->args[1])));
     if (call->arg_count > 2)
-        target = arena_printf(arena, "%.*sserver=%.*s", STR_ARG(target), STR_ARG(escape(arena, call->args[2])));
+        target = arena_printf(arena, "%.*sserver=%.*s", STR_ARG(target), STR_ARG(cli_escape(arena, call->args[2])));
     for (int i = 3; i < call->arg_count; i++)
         target = arena_printf(arena, "%.*s&%s%.*s", STR_ARG(target), is_weight ? "weight=" : "",
-                              STR_ARG(escape(arena, call->args[i])));
+                              STR_ARG(cli_escape(arena, call->args[i])));
     return target;
 }
 
@@ -239,12 +239,12 @@ int cli_command(const struct cli_call *call)
 {
     struct question question;
     bool ok = begin(&question, call);
-    str target = ok ? arena_printf(question.arena, "/v1/commands/%.*s?", STR_ARG(escape(question.arena, call->args[0])))
-                    : STR_NONE;
+    str name = ok ? cli_escape(question.arena, call->args[0]) : STR_NONE;
+    str target = ok ? arena_printf(question.arena, "/v1/commands/%.*s?", STR_ARG(name)) : STR_NONE;
 
     for (int i = 1; ok && i < call->arg_count; i++)
         target = arena_printf(question.arena, "%.*s%sword=%.*s", STR_ARG(target), i > 1 ? "&" : "",
-                              STR_ARG(escape(question.arena, call->args[i])));
+                              STR_ARG(cli_escape(question.arena, call->args[i])));
     ok = ok && (target.p || say(S("no memory"))) && ask(&question, "POST", target.p, "text/plain");
     if (ok && question.reply.status == 404) {
         fprintf(stderr, "weir: neither weir nor a loaded module has the command \"%s\"\n", call->args[0]);

@@ -3,6 +3,7 @@
 server_libweir_a_SOURCES += \
 	server/app/cli/cli.c server/app/cli/cli.h \
 	server/app/cli/cli_configuration.c \
+	server/app/cli/cli_explain.c \
 	server/app/cli/cli_module_check.c \
 	server/app/cli/cli_module_new.c \
 	server/app/cli/cli_proxy.c \

@@ -3,6 +3,7 @@
 
 #include "app/control/control_answer.h"
 #include "app/control/control_commands.h"
+#include "app/control/control_explain.h"
 #include "app/control/control_upstreams.h"
 #include "app/house/metrics_page.h"
 #include "base/log.h"
@@ -25,7 +26,7 @@ enum {
     LINGER_BYTES = 256 * 1024
 };
 
-enum client_state { READS_HEAD, READS_BODY, WAITS_FOR_RELOAD, WRITES, LINGERS };
+enum client_state { READS_HEAD, READS_BODY, WAITS_FOR_RELOAD, WAITS_FOR_EXPLAIN, WRITES, LINGERS };
 
 struct client;
 
@@ -43,6 +44,7 @@ struct client {
     bool wants_text, is_head;
     str path, query; /* in the arena */
     struct server_reload reload;
+    struct control_explain *explain; /* while it waits for it */
     struct arena *arena;
     struct fields fields;
     struct h1_scan scan;
@@ -68,6 +70,8 @@ static void close_client(struct client *client)
 {
     if (client->state == WAITS_FOR_RELOAD)
         server_reload_forget(&client->reload);
+    if (client->state == WAITS_FOR_EXPLAIN)
+        control_explain_forget(client->explain);
     deadline_cancel(&client->silence);
     conn_close(&client->conn);
     list_remove(&client->link);
@@ -234,6 +238,29 @@ static void act_unquarantine(struct client *client)
     server_unquarantine(&client->reload, str_from(name, sizeof("module=") - 1));
 }
 
+static void on_explained(void *client_, int status, struct out *answer)
+{
+    struct client *client = client_;
+    bool is_text = status == 0 || (status == 200 && client->wants_text);
+
+    client->answer = *answer;
+    client->state = WRITES;
+    reply(client, status ? status : 500, is_text ? "text/plain; charset=utf-8" : "application/json", "");
+}
+
+static void act_explain(struct client *client)
+{
+    const char *why;
+
+    client->explain = control_explain_begin(client->query, client->wants_text, on_explained, client, &why);
+    if (!client->explain) {
+        refuse(client, 400, why);
+        return;
+    }
+    client->state = WAITS_FOR_EXPLAIN;
+    deadline_cancel(&client->silence);
+}
+
 /* The answer is written before the end begins: nobody waits for a loop that has stopped. */
 static void act_stop(struct client *client)
 {
@@ -289,6 +316,7 @@ static const struct endpoint *find_endpoint(str path)
         {WEIR_S("/v1/status"),   WEIR_S("GET"),  act_status },
         { WEIR_S("/v1/modules"), WEIR_S("GET"),  act_modules},
         { WEIR_S("/v1/metrics"), WEIR_S("GET"),  act_metrics},
+        { WEIR_S("/v1/explain"), WEIR_S("GET"),  act_explain},
         { WEIR_S("/v1/reload"),  WEIR_S("POST"), act_reload },
         { WEIR_S("/v1/upgrade"), WEIR_S("POST"), act_upgrade},
         { WEIR_S("/v1/unquarantine"), WEIR_S("POST"), act_unquarantine},
@@ -429,6 +457,7 @@ static void on_readable(struct conn *conn)
     case READS_HEAD:
     case READS_BODY: read_request(client); break;
     case WAITS_FOR_RELOAD:
+    case WAITS_FOR_EXPLAIN:
         if (is_gone(client))
             close_client(client);
         break;

@@ -6,4 +6,5 @@ server_libweir_a_SOURCES += \
 	server/app/control/control_commands.c server/app/control/control_commands.h \
 	server/app/control/control_client.c server/app/control/control_client.h \
 	server/app/control/control_upstreams.c server/app/control/control_upstreams.h \
+	server/app/control/control_explain.c server/app/control/control_explain.h \
 	server/app/control/json.c server/app/control/json.h

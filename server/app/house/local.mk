@@ -6,6 +6,8 @@ server_libweir_a_SOURCES += \
 	server/app/house/configuration.c server/app/house/configuration.h \
 	server/app/house/configuration_print.c \
 	server/app/house/core_directives.c \
+	server/app/house/explain.c server/app/house/explain.h \
+	server/app/house/explain_write.c \
 	server/app/house/file_answer.c server/app/house/file_answer.h \
 	server/app/house/house.c \
 	server/app/house/listen_balancers.c server/app/house/listen_balancers.h \

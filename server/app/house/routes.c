@@ -386,3 +386,54 @@ const struct route *route_choose(const struct routes *routes, const struct weir_
         route = choose_prefix(routes, r);
     return route;
 }
+
+/* -- weir explain -------------------------------------------------------------------------------------------------- */
+
+static const char *failed_condition(const struct route *route, const struct weir_req *r)
+{
+    return !method_holds(route, r) ? "method" : !header_holds(route, r) ? "header" : !client_holds(route, r) ? "client"
+                                                                                                              : NULL;
+}
+
+struct passing {
+    const struct weir_req *r;
+    const struct route *chosen;
+    void (*tell)(const struct route *route, const char *why, void *arg);
+    void *arg;
+};
+
+/* True: the chosen one is reached. */
+static bool pass(const struct passing *passing, const struct route *route)
+{
+    if (route == passing->chosen)
+        return true;
+    const char *why = failed_condition(route, passing->r);
+    if (why)
+        passing->tell(route, why, passing->arg);
+    return false;
+}
+
+static bool pass_all(const struct passing *passing, const struct route *route)
+{
+    for (; route; route = route->next)
+        if (pass(passing, route))
+            return true;
+    return false;
+}
+
+void routes_passed_over(const struct routes *routes, const struct weir_req *r, const struct route *chosen,
+                        void (*tell)(const struct route *route, const char *why, void *arg), void *arg)
+{
+    const struct passing passing = { r, chosen, tell, arg };
+    uint32_t i = find_last_upto(routes->exact, routes->exact_count, r->uri.match);
+
+    if (i != ROUTE_NONE && str_equal(routes->exact[i].path, r->uri.match) && pass_all(&passing, routes->exact[i].first))
+        return;
+    for (i = 0; i < routes->regex_count; i++)
+        if (regex_match(routes->regexes[i]->regex, r->uri.match) == REGEX_YES && pass(&passing, routes->regexes[i]))
+            return;
+    i = find_last_upto(routes->prefixes, routes->prefix_count, r->uri.match);
+    for (; i != ROUTE_NONE; i = routes->prefixes[i].shorter)
+        if (str_has_prefix(r->uri.match, routes->prefixes[i].path) && pass_all(&passing, routes->prefixes[i].first))
+            return;
+}

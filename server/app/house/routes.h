@@ -63,4 +63,9 @@ bool routes_sort(struct routes *routes, struct arena *arena,
 /* NULL: none. *gave_up: a pattern could not be matched to its end, and no route before it was taken. */
 const struct route *route_choose(const struct routes *routes, const struct weir_req *r, bool *gave_up);
 
+/* weir explain: each route whose path the request has, but not its conditions, up to the chosen one (NULL: none was),
+ * in the order in which they are asked. why: which condition, "method", "header" or "client". */
+void routes_passed_over(const struct routes *routes, const struct weir_req *r, const struct route *chosen,
+                        void (*tell)(const struct route *route, const char *why, void *arg), void *arg);
+
 #endif

@@ -200,6 +200,16 @@ void server_drain(bool on)
     }
 }
 
+void server_post_worker(struct message *message)
+{
+    worker_post(sv.workers[0], message);
+}
+
+void server_post_main(struct message *message)
+{
+    worker_post(sv.main, message);
+}
+
 /* -- reload -------------------------------------------------------------------------------------------------------- */
 
 void server_reload(struct server_reload *reload)

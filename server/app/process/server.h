@@ -34,6 +34,11 @@ void server_reopen_logs(void);
 struct change_order;
 int server_change_upstream(const struct change_order *order, struct arena *arena, str *text);
 
+/* Mail to a worker, any one, and back from it. */
+struct message;
+void server_post_worker(struct message *message);
+void server_post_main(struct message *message);
+
 struct server_status {
     uint64_t started_ms;     /* wall clock */
     uint64_t generation;     /* of the live snapshot */

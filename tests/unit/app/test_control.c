@@ -18,6 +18,7 @@
 
 static struct {
     struct server_reload *reload;
+    struct message *asked; /* of a worker */
     unsigned reloads, forgotten, stops, reopens;
     bool draining;
 } server;
@@ -67,6 +68,16 @@ int server_change_upstream(const struct change_order *order, struct arena *arena
     assert_true(order->upstream.n > 0 && order->verb.n > 0);
     *text = S("played");
     return 409;
+}
+
+void server_post_worker(struct message *message)
+{
+    server.asked = message;
+}
+
+void server_post_main(struct message *message)
+{
+    message->run(message);
 }
 
 void server_get_status(struct server_status *out)
@@ -327,6 +338,44 @@ static void who_leaves_is_forgotten(void **state)
     TURN_UNTIL(server.forgotten == 1);
 }
 
+/* -- explain ------------------------------------------------------------------------------------------------------- */
+
+#define EXPLAIN "GET /v1/explain?method=GET&url=http://a.test/"
+
+/* This thread is no worker, so it says that there is none any more. */
+static void a_worker_answers_later(void **state)
+{
+    struct message *asked = NULL;
+    int fd = guest();
+
+    (void)state;
+    say(fd, EXPLAIN HOST "\r\n", strlen(EXPLAIN HOST "\r\n"));
+    TURN_UNTIL((asked = server.asked));
+    server.asked = NULL;
+    asked->run(asked);
+    TURN_UNTIL(has_ended(fd));
+    assert_int_equal(status(), 503);
+    assert_string_equal(content().p, "{\"error\":\"the server is stopping\"}\n");
+    close(fd);
+}
+
+static void an_answer_that_nobody_waits_for_is_dropped(void **state)
+{
+    struct message *asked = NULL;
+    int fd = guest();
+
+    (void)state;
+    say(fd, EXPLAIN HOST "\r\n", strlen(EXPLAIN HOST "\r\n"));
+    TURN_UNTIL((asked = server.asked));
+    server.asked = NULL;
+    close(fd);
+    for (int i = 0; i < 3; i++)
+        turn_once();
+    asked->run(asked);
+    ask("GET /v1/explain?method=GET" HOST "\r\n");
+    assert_int_equal(status(), 400);
+}
+
 static void who_only_stops_sending_is_not(void **state)
 {
     int fd = guest();
@@ -397,6 +446,8 @@ int main(void)
         controlled(a_head_that_is_too_large_is_refused),
         controlled(a_reload_is_answered_when_it_is_over),
         controlled(who_leaves_is_forgotten),
+        controlled(a_worker_answers_later),
+        controlled(an_answer_that_nobody_waits_for_is_dropped),
         controlled(who_only_stops_sending_is_not),
         controlled(closing_forgets_all),
         controlled(a_crowd_waits_its_turn),

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pipeline/dry_run.h"
+
+#include "pipeline/crumb.h"
+#include "pipeline/deciders.h"
+#include "pipeline/run.h"
+#include "pipeline/session.h"
+
+enum after { GO_ON, STAGE_OVER, CHOOSE_AGAIN, AT_END };
+
+struct walk {
+    struct weir_req *r;
+    const struct dry_watch *watch;
+    struct dry_outcome outcome;
+};
+
+static weir_verdict call(struct weir_req *r, const struct step *step)
+{
+    struct pipeline_worker *pw = pipeline_worker_self();
+
+    r->calling = step;
+    crumb_enter(pw, step->mod, r->stage, r);
+    weir_verdict verdict = step->hook->req(r, step->conf, request_ctx(r, step->mod));
+    crumb_leave(pw);
+    r->calling = NULL;
+    return verdict;
+}
+
+static enum after answer(struct walk *walk, int status, const char *reason)
+{
+    if (reason)
+        request_refuse(walk->r, status, reason);
+    walk->outcome.end = DRY_ANSWERED;
+    return AT_END;
+}
+
+static enum after fail(struct walk *walk, const struct step *step)
+{
+    return step->hook->flags & WEIR_FAIL_OPEN ? GO_ON : answer(walk, 503, "a module failed");
+}
+
+static enum after reroute(struct walk *walk, const struct step *step)
+{
+    struct weir_req *r = walk->r;
+
+    if (r->stage == STAGE_IDENTIFY)
+        return fail(walk, step);
+    if (++r->reroutes > REROUTES_MOST)
+        return answer(walk, 508, "routed in circles");
+    r->proxy_path = STR_NONE;
+    r->answered = false;
+    r->kept_refusal = NULL;
+    return CHOOSE_AGAIN;
+}
+
+static enum after take_verdict(struct walk *walk, const struct step *step, weir_verdict verdict)
+{
+    switch (verdict) {
+    case WEIR_NEXT: return GO_ON;
+    case WEIR_SKIP: return STAGE_OVER;
+    case WEIR_REPLY: return walk->r->answered ? answer(walk, 0, NULL) : fail(walk, step);
+    case WEIR_REROUTE: return reroute(walk, step);
+    case WEIR_CLOSE: walk->outcome.end = DRY_CLOSED; return AT_END;
+    default: return fail(walk, step);
+    }
+}
+
+/* What a hook says before it is weighed: shadow mode takes it back afterwards. */
+static void note_answer(const struct weir_req *r, struct dry_hook *hook)
+{
+    if (hook->verdict == WEIR_REPLY && r->answered) {
+        hook->status = r->status;
+        hook->reason = r->refuse_reason;
+    } else if (hook->verdict == WEIR_FAIL && r->error_text.n) {
+        hook->reason = r->error_text.p; /* in the arena, NUL behind it */
+    }
+}
+
+static enum after ask(struct walk *walk, const struct step *step)
+{
+    struct weir_req *r = walk->r;
+    struct dry_hook hook = { .step = step, .stage = r->stage, .verdict = WEIR_NEXT, .counts = WEIR_NEXT };
+    bool is_weighed = decider_is_weighed(r, step);
+
+    hook.was_asked = (step->hook->flags & WEIR_DRY_OK) != 0;
+    if (hook.was_asked)
+        hook.verdict = hook.counts = is_weighed && !decider_prepare(r) ? WEIR_FAIL : call(r, step);
+    bool is_open = !hook.was_asked || hook.verdict == WEIR_SUSPEND || hook.verdict == WEIR_WAIT_BODY;
+    if (is_open) {
+        walk->outcome.depends |= !step->is_shadow;
+        hook.counts = WEIR_NEXT;
+    } else {
+        note_answer(r, &hook);
+        if (is_weighed)
+            hook.counts = decider_weigh(r, step, hook.verdict);
+    }
+    r->wait_body = 0;
+    walk->watch->on_hook(r, &hook, walk->watch->arg);
+    return is_open ? GO_ON : take_verdict(walk, step, hook.counts);
+}
+
+static enum after run_stage(struct walk *walk, enum stage stage)
+{
+    struct weir_req *r = walk->r;
+    const struct plan *plan = stage == STAGE_IDENTIFY ? r->snapshot->top_plan : r->plan;
+    const struct steps *steps = &plan->stages[stage];
+    enum after after = GO_ON;
+
+    request_enter(r, stage);
+    for (; r->step < steps->count && after == GO_ON; r->step++)
+        after = ask(walk, &steps->at[r->step]);
+    if (after > STAGE_OVER)
+        return after;
+    if (stage == STAGE_AUTH && deciders_refuse(r))
+        return answer(walk, 0, NULL);
+    return GO_ON;
+}
+
+static enum after choose(struct walk *walk)
+{
+    struct weir_req *r = walk->r;
+    bool is_found = r->snapshot->choose(r->snapshot, r);
+
+    walk->watch->on_route(r, is_found, walk->watch->arg);
+    if (is_found)
+        return GO_ON;
+    return answer(walk, r->status ? r->status : 404, r->refuse_reason ? r->refuse_reason : "no such site or route");
+}
+
+static enum after run_from_choice(struct walk *walk)
+{
+    static const enum stage stages[] = { STAGE_GUARD, STAGE_AUTH, STAGE_REWRITE, STAGE_SERVE };
+    enum after after = choose(walk);
+
+    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]) && after == GO_ON; i++)
+        after = run_stage(walk, stages[i]);
+    if (after != GO_ON)
+        return after;
+    if (!walk->r->origin)
+        return answer(walk, 404, "nothing serves this route");
+    walk->outcome.end = DRY_ORIGIN;
+    return AT_END;
+}
+
+struct dry_outcome request_dry_run(struct weir_req *r, const struct dry_watch *watch)
+{
+    struct walk walk = { .r = r, .watch = watch };
+
+    r->up.in_end = true; /* there is no content */
+    if (!request_identify(r))
+        answer(&walk, 500, "no memory");
+    else if (run_stage(&walk, STAGE_IDENTIFY) != AT_END)
+        while (run_from_choice(&walk) == CHOOSE_AGAIN)
+            continue;
+    return walk.outcome;
+}
