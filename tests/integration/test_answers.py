@@ -140,7 +140,7 @@ def test_maintenance(answers):
 
 def test_health_and_drain(weir):
     """200, and 503 while this server drains; everything else is still served."""
-    one = weir("site health.test { health; } site a.test { respond 200 a; }")
+    one = weir("workers 1; site health.test { health; } site a.test { respond 200 a; }")
     kept = one.connect()
     assert kept.get(host="health.test").status == 200
     assert one.ask("POST", "/v1/drain")[0] == 200
