@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# WEIR_BUILD_KIND: --enable-sanitizers, --enable-tsan, --enable-fuzz, --enable-werror and hardening.
+# WEIR_BUILD_KIND: --enable-sanitizers, --enable-tsan, --enable-fuzz, --enable-werror, --disable-lto and hardening.
 #
-# Gives WEIR_CFLAGS, WEIR_CPPFLAGS, WEIR_LDFLAGS (for everything that is compiled), WEIR_MODULE_DEFS (refuse undefined
-# symbols in a module, where the linker can) and the conditional WEIR_FUZZ.
+# Gives WEIR_CFLAGS, WEIR_CPPFLAGS, WEIR_LDFLAGS (for everything that is compiled), LTO_CFLAGS and LTO_LDFLAGS (of the
+# server), NO_LTO_LDFLAGS (of tests), WEIR_MODULE_DEFS (refuse undefined symbols in a module, where the linker can) and
+# the conditional WEIR_FUZZ.
 
 AC_DEFUN([WEIR_BUILD_KIND],
 [AC_ARG_ENABLE([sanitizers], [AS_HELP_STRING([--enable-sanitizers], [debug build with ASan and UBSan])])
 AC_ARG_ENABLE([tsan], [AS_HELP_STRING([--enable-tsan], [debug build with ThreadSanitizer])])
 AC_ARG_ENABLE([fuzz], [AS_HELP_STRING([--enable-fuzz], [build tests/fuzz for libFuzzer (needs CC=clang)])])
+AC_ARG_ENABLE([lto], [AS_HELP_STRING([--disable-lto], [do not optimise the server as a whole])])
 AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [warnings are errors])])
 
 weir_build_kind=release
@@ -41,6 +43,25 @@ AS_IF([test -n "$weir_sanitize"], [
     AS_CASE([" $CFLAGS "], [*" -O"@<:@123s@:>@*], [WEIR_CPPFLAGS="-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"])
     WEIR_CFLAGS=-fstack-protector-strong
 ])
+
+# The objects also hold ordinary code: tests are linked from that, as --wrap does not reach into what LTO has inlined.
+LTO_CFLAGS=
+LTO_LDFLAGS=
+NO_LTO_LDFLAGS=
+AS_IF([test -z "$weir_sanitize" && test "$enable_lto" != no], [
+    weir_lto="-flto=auto -ffat-lto-objects"
+    AC_MSG_CHECKING([whether $CC supports $weir_lto])
+    weir_save_cflags=$CFLAGS
+    CFLAGS="$CFLAGS $weir_lto -Werror"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM()], [AC_MSG_RESULT([yes])
+         LTO_CFLAGS=$weir_lto
+         LTO_LDFLAGS=-flto=auto
+         NO_LTO_LDFLAGS=-fno-lto
+         weir_build_kind="release, LTO"],
+        [AC_MSG_RESULT([no])
+         AS_IF([test "$enable_lto" = yes], [AC_MSG_ERROR([$CC cannot link with $weir_lto])])])
+    CFLAGS=$weir_save_cflags
+])
 AS_IF([test "$enable_werror" = yes], [AS_VAR_APPEND([WEIR_CFLAGS], [" -Werror"])])
 
 # clang links its sanitizer runtime into programs only, so a sanitized module has undefined symbols by design.
@@ -59,6 +80,9 @@ AM_CONDITIONAL([WEIR_FUZZ], [test "$enable_fuzz" = yes])
 AC_SUBST([WEIR_CFLAGS])
 AC_SUBST([WEIR_CPPFLAGS])
 AC_SUBST([WEIR_LDFLAGS])
+AC_SUBST([LTO_CFLAGS])
+AC_SUBST([LTO_LDFLAGS])
+AC_SUBST([NO_LTO_LDFLAGS])
 AC_SUBST([WEIR_MODULE_DEFS])
 AC_SUBST([WEIR_FUZZ_MAIN], [-fsanitize=fuzzer])
 ])

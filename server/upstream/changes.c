@@ -142,7 +142,7 @@ static uint32_t find_server(struct arena *arena, const struct weir_upstream *u, 
 
 static bool unknown_server(struct change_call *d, const struct weir_upstream *u, str name)
 {
-    str known[UPSTREAM_SERVERS_MOST], list = STR_NONE;
+    str known[UPSTREAM_SERVERS_MOST] = { 0 }, list = STR_NONE;
 
     for (uint32_t i = 0; i < u->server_count; i++)
         known[i] = u->servers[i].name;
