@@ -26,9 +26,13 @@ struct block {
 
 struct block *block_create(uint32_t size); /* one of these is recycled, any other size is not */
 
+/* By a holder: the only one needs no locked instruction, as nobody else can count at the same time. */
 static inline struct block *block_ref(struct block *block)
 {
-    atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
+    if (atomic_load_explicit(&block->refs, memory_order_relaxed) == 1)
+        atomic_store_explicit(&block->refs, 2, memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
     return block;
 }
 

@@ -3,7 +3,8 @@
 
 static const char digits[] = "0123456789abcdef";
 
-static void put_number(struct out *out, uint64_t value, unsigned base)
+/* inline: a division by a constant is a multiplication */
+static inline void put_number(struct out *out, uint64_t value, unsigned base)
 {
     char text[20]; /* UINT64_MAX has 20 decimal digits */
     size_t at = sizeof(text);

@@ -36,14 +36,6 @@ bool fields_grow(struct fields *fields)
     return true;
 }
 
-bool fields_append(struct fields *fields, enum field_id id, str name, str value)
-{
-    if (fields->count == fields->room && !fields_grow(fields))
-        return false;
-    fields->items[fields->count++] = (struct field){ .name = name, .value = value, .id = id };
-    return true;
-}
-
 bool fields_add(struct fields *fields, str name, str value)
 {
     return field_name_is_valid(name) && field_value_is_valid(value) &&
@@ -102,26 +94,20 @@ uint32_t fields_remove(struct fields *fields, str name)
 
 uint32_t fields_remove_id(struct fields *fields, enum field_id id)
 {
-    return remove_from(fields, 0, id, field_name(id));
+    const struct field *first = fields_find_id(fields, id);
+
+    return first ? remove_from(fields, (uint32_t)(first - fields->items), id, field_name(id)) : 0;
 }
 
-static const struct field *find(const struct fields *fields, enum field_id id, str name)
+const struct field *fields_find(const struct fields *fields, str name)
 {
+    enum field_id id = field_intern(name);
+
     for (uint32_t i = 0; i < fields->count; i++) {
         if (is_named(&fields->items[i], id, name))
             return &fields->items[i];
     }
     return NULL;
-}
-
-const struct field *fields_find(const struct fields *fields, str name)
-{
-    return find(fields, field_intern(name), name);
-}
-
-const struct field *fields_find_id(const struct fields *fields, enum field_id id)
-{
-    return find(fields, id, field_name(id));
 }
 
 str fields_get(const struct fields *fields, enum field_id id)
@@ -259,12 +245,14 @@ void fields_remove_hop_by_hop(struct fields *fields)
     fields->count = kept;
 }
 
-/* Where the list element that begins at i ends. */
-static size_t element_end(str s, size_t i)
+/* Where the first list element ends. */
+static size_t element_end(str s)
 {
     bool quoted = false;
 
-    for (; i < s.n; i++) {
+    if (!memchr(s.p, ',', s.n)) /* the only one, quoted or not: nearly always */
+        return s.n;
+    for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '"')
             quoted = !quoted;
         else if (quoted && s.p[i] == '\\')
@@ -278,7 +266,7 @@ static size_t element_end(str s, size_t i)
 bool field_list_next(str *rest, str *element)
 {
     while (rest->n) {
-        size_t n = element_end(*rest, 0);
+        size_t n = element_end(*rest);
         str found = str_trim(str_upto(*rest, n));
 
         *rest = str_from(*rest, n + 1);

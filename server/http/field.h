@@ -65,7 +65,13 @@ bool field_value_is_valid(str value); /* no CR, LF, NUL or other control but HTA
 void fields_init(struct fields *fields, struct arena *arena);
 bool fields_grow(struct fields *fields); /* room for more behind count; for the codecs, which fill items themselves */
 /* unchecked: for the codecs and constants */
-bool fields_append(struct fields *fields, enum field_id id, str name, str value);
+static inline bool fields_append(struct fields *fields, enum field_id id, str name, str value)
+{
+    if (fields->count == fields->room && !fields_grow(fields))
+        return false;
+    fields->items[fields->count++] = (struct field){ .name = name, .value = value, .id = id };
+    return true;
+}
 bool fields_add(struct fields *fields, str name, str value);                      /* checked; not copied */
 /* the first of that name is replaced in place, others removed */
 bool fields_set(struct fields *fields, str name, str value);
@@ -74,7 +80,15 @@ uint32_t fields_remove(struct fields *fields, str name); /* how many were remove
 uint32_t fields_remove_id(struct fields *fields, enum field_id id);
 
 const struct field *fields_find(const struct fields *fields, str name); /* the first; NULL when none */
-const struct field *fields_find_id(const struct fields *fields, enum field_id id);
+/* id: of a known name, as in all that take one */
+static inline const struct field *fields_find_id(const struct fields *fields, enum field_id id)
+{
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if (fields->items[i].id == id)
+            return &fields->items[i];
+    }
+    return NULL;
+}
 str fields_get(const struct fields *fields, enum field_id id);          /* first value, or {NULL, 0} */
 uint32_t fields_count_id(const struct fields *fields, enum field_id id);
 /* all values of that name as one list; {NULL, 0} when there are none, or without memory */

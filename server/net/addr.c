@@ -146,13 +146,22 @@ bool addr_equal(const struct addr *a, const struct addr *b)
     return addr_port(a) == addr_port(b) && memcmp(left, right, sizeof(left)) == 0;
 }
 
+/* For each request, so in one go. */
 static void put_v4(struct out *out, const uint8_t bytes[4])
 {
+    char text[sizeof("255.255.255.255.")], *to = text;
+
     for (int i = 0; i < 4; i++) {
-        if (i)
-            out_char(out, '.');
-        out_u64(out, bytes[i]);
+        unsigned octet = bytes[i];
+
+        if (octet >= 100)
+            *to++ = (char)('0' + octet / 100);
+        if (octet >= 10)
+            *to++ = (char)('0' + octet / 10 % 10);
+        *to++ = (char)('0' + octet % 10);
+        *to++ = '.';
     }
+    out_bytes(out, text, (size_t)(to - text) - 1);
 }
 
 /* RFC 5952 4.2: "::" stands for the longest run of at least two zero groups, the first of equals. */

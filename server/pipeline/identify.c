@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who is it: the client's address under the trust rule, and the request's id. */
+#include <endian.h>
+
 #include "base/clock.h"
 #include "base/hash.h"
 #include "pipeline/client_chain.h"
@@ -40,11 +42,25 @@ static void walk(struct weir_req *r, enum field_id id, bool (*read)(str, struct 
     }
 }
 
+/* 16 digits, eight at a time: each byte of `eight` comes to hold four bits, the highest in the byte that is first. */
+static void put_hex(char to[16], uint64_t value)
+{
+    for (int half = 0; half < 2; half++) {
+        uint64_t eight = half ? value & 0xffffffff : value >> 32;
+
+        eight = (eight | eight << 16) & 0x0000ffff0000ffff;
+        eight = (eight | eight << 8) & 0x00ff00ff00ff00ff;
+        eight = (eight | eight << 4) & 0x0f0f0f0f0f0f0f0f;
+        uint64_t is_letter = (eight + 0x0606060606060606) >> 4 & 0x0101010101010101;
+        eight = htobe64(eight + 0x3030303030303030 + is_letter * ('a' - '0' - 10));
+        memcpy(to + 8 * half, &eight, 8);
+    }
+}
+
 /* 128 bits: the worker's random half and a scrambled counter; unique here, hard to guess elsewhere. */
 static str fresh_id(struct weir_req *r)
 {
     static _Thread_local uint64_t seed[2];
-    static const char digits[] = "0123456789abcdef";
     char *text = arena_alloc(r->arena, 33);
 
     if (!text)
@@ -54,8 +70,8 @@ static str fresh_id(struct weir_req *r)
     uint64_t halves[2] = { seed[0]++, r->number };
     halves[1] = siphash13((const uint8_t *)seed, halves, sizeof(halves));
     halves[0] ^= halves[1];
-    for (int i = 0; i < 32; i++)
-        text[i] = digits[(halves[i / 16] >> (60 - 4 * (i % 16))) & 15];
+    put_hex(text, halves[0]);
+    put_hex(text + 16, halves[1]);
     text[32] = 0;
     return (str){ text, 32 };
 }
