@@ -11,6 +11,7 @@ import pytest
 
 from lib.daemon import Weir, run_weir, serving
 from lib.origin import AnsweringOrigin
+from lib.patience import eventually
 
 SEED = 20251
 TEXT = r"""
@@ -190,6 +191,7 @@ def test_asking_counts_and_logs_nothing(served):
                                      "weir_would_refuse", "weir_module_would_refuse", "weir_requests"))])
 
     live(served, "GET", "a.test", "/shadow/", ())
+    eventually(lambda: served.status()["connections"] == 0, "the live request is counted and its connection closed")
     before, log = figures(), served.log()
     for request in generated(60):
         ask(served, *request)
