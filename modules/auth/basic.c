@@ -276,36 +276,13 @@ weir_verdict basic_decide(weir_req *r, const struct conf *conf, struct ctx *ctx)
 
 /* -- configuration ------------------------------------------------------------------------------------------------- */
 
-/* realm as a quoted-string (RFC 9110 5.6.4). */
-static bool write_challenge(weir_conf *c, struct conf *conf)
-{
-    static const char before[] = "Basic realm=\"", behind[] = "\", charset=\"UTF-8\"";
-    char *text = weir_conf_alloc(c, sizeof(before) + sizeof(behind) + 2 * conf->realm.n), *at = text;
-
-    if (!text)
-        return false;
-    memcpy(at, before, sizeof(before) - 1);
-    at += sizeof(before) - 1;
-    for (size_t i = 0; i < conf->realm.n; i++) {
-        if (conf->realm.p[i] == '"' || conf->realm.p[i] == '\\')
-            *at++ = '\\';
-        *at++ = conf->realm.p[i];
-    }
-    memcpy(at, behind, sizeof(behind) - 1);
-    conf->challenge = (weir_str){ text, (size_t)(at - text) + sizeof(behind) - 1 };
-    return true;
-}
-
 int basic_check(weir_conf *c, struct conf *conf)
 {
     char why[WHY_MOST];
     weir_str content;
 
-    for (size_t i = 0; i < conf->realm.n; i++)
-        if ((unsigned char)conf->realm.p[i] < ' ' || conf->realm.p[i] == 0x7f)
-            return weir_conf_error_at(c, &conf->place, "a realm holds no control characters");
-    if (!write_challenge(c, conf))
-        return weir_conf_error(c, "no memory");
+    if (!auth_quote(c, conf, "Basic realm=", ", charset=\"UTF-8\"", &conf->challenge))
+        return -1;
     if (weir_conf_read_file(c, conf->path, &content) != 0)
         return -1;
     if (!(conf->passwords = passwords_open(conf->path.p, content, why)))

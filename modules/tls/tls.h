@@ -73,7 +73,7 @@ struct tls_conn {
 
 extern weir_mod *tls_mod;
 extern const struct weir_transport tls_transport;
-#define TLS_VARIABLES 9u
+#define TLS_VARIABLES 10u
 extern const struct weir_variable tls_variables[TLS_VARIABLES];
 
 /* -- tls_scope.c: configuration into SSL_CTX ----------------------------------------------------------------------- */

@@ -7,7 +7,9 @@
 
 #include <openssl/bn.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
+#include <arpa/inet.h>
 #include <string.h>
 
 static SSL *ssl_of(weir_req *r)
@@ -126,6 +128,78 @@ static int get_client_issuer(weir_req *r, const void *conf, void *ctx, weir_str 
     return certificate != NULL ? give_name(r, value, X509_get_issuer_name(certificate)) : -1;
 }
 
+/* Commas, backslashes and bytes that are no text are escaped: a name never looks like two. */
+static bool write_escaped(BIO *bio, const unsigned char *from, size_t n)
+{
+    bool fine = true;
+
+    for (size_t i = 0; fine && i < n; i++) {
+        if (from[i] == ',' || from[i] == '\\')
+            fine = BIO_printf(bio, "\\%c", from[i]) > 0;
+        else if (from[i] <= ' ' || from[i] >= 0x7f)
+            fine = BIO_printf(bio, "\\%02X", from[i]) > 0;
+        else
+            fine = BIO_write(bio, from + i, 1) == 1;
+    }
+    return fine;
+}
+
+static bool write_address(BIO *bio, const ASN1_OCTET_STRING *address)
+{
+    char text[INET6_ADDRSTRLEN];
+    int n = ASN1_STRING_length(address);
+
+    if ((n != 4 && n != 16) ||
+        !inet_ntop(n == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(address), text, sizeof(text)))
+        return true;
+    return BIO_printf(bio, "IP:%s,", text) > 0;
+}
+
+/* Each with a comma behind it; names of other types are left out. */
+static bool write_alternative(BIO *bio, const GENERAL_NAME *name)
+{
+    int type;
+    const ASN1_STRING *value = GENERAL_NAME_get0_value(name, &type);
+    const char *before = type == GEN_DNS ? "DNS:" : type == GEN_EMAIL ? "email:" : type == GEN_URI ? "URI:" : NULL;
+
+    if (type == GEN_IPADD)
+        return write_address(bio, value);
+    if (before == NULL)
+        return true;
+    return BIO_puts(bio, before) > 0 &&
+           write_escaped(bio, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value)) &&
+           BIO_puts(bio, ",") > 0;
+}
+
+static int give_alternatives(weir_req *r, weir_str *value, const GENERAL_NAMES *names)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    bool fine = bio != NULL;
+    char *text;
+    long n;
+    int rc = -1;
+
+    for (int i = 0; fine && i < sk_GENERAL_NAME_num(names); i++)
+        fine = write_alternative(bio, sk_GENERAL_NAME_value(names, i));
+    if (fine && (n = BIO_get_mem_data(bio, &text)) > 1)
+        rc = give_copy(r, value, text, (size_t)n - 1);
+    BIO_free(bio);
+    return rc;
+}
+
+static int get_client_san(weir_req *r, const void *conf, void *ctx, weir_str rest, weir_str *value)
+{
+    X509 *certificate = verified_certificate(r);
+    GENERAL_NAMES *names;
+    int rc;
+
+    (void)conf, (void)ctx, (void)rest;
+    names = certificate != NULL ? X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL) : NULL;
+    rc = names != NULL ? give_alternatives(r, value, names) : -1;
+    GENERAL_NAMES_free(names);
+    return rc;
+}
+
 static int get_client_serial(weir_req *r, const void *conf, void *ctx, weir_str rest, weir_str *value)
 {
     X509 *certificate = verified_certificate(r);
@@ -176,6 +250,8 @@ const struct weir_variable tls_variables[TLS_VARIABLES] = {
       .get = get_client_subject },
     { .name = "tls_client_issuer", .doc = "issuer of the verified client certificate (RFC 2253)",
       .get = get_client_issuer },
+    { .name = "tls_client_san", .doc = "names in the verified client certificate: DNS:a,IP:::1,URI:u,email:m",
+      .get = get_client_san },
     { .name = "tls_client_serial", .doc = "serial number of the verified client certificate, hexadecimal",
       .get = get_client_serial },
     { .name = "tls_client_fingerprint", .doc = "SHA-256 of the verified client certificate, hexadecimal",

@@ -15,7 +15,14 @@ FUZZ_TARGETS += tests/fuzz/fuzz_proxy_header
 FUZZ_TARGETS += tests/fuzz/fuzz_response
 FUZZ_TARGETS += tests/fuzz/fuzz_template
 FUZZ_TARGETS += tests/fuzz/fuzz_uri
+if MODULE_AUTH
+FUZZ_TARGETS += tests/fuzz/fuzz_jws
+endif
 
+tests_fuzz_fuzz_jws_SOURCES = tests/fuzz/fuzz_jws.c modules/auth/claims.c modules/auth/claims.h modules/auth/jws.c \
+	modules/auth/jws.h
+tests_fuzz_fuzz_jws_CPPFLAGS = $(AM_CPPFLAGS) $(MODULE_AUTH_CFLAGS)
+tests_fuzz_fuzz_jws_LDADD = $(LDADD) $(MODULE_AUTH_LIBS)
 tests_fuzz_fuzz_accept_SOURCES = tests/fuzz/fuzz_accept.c modules/gzip/negotiate.c modules/gzip/negotiate.h
 
 if WEIR_FUZZ

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The module auth: passwords of every kind that htpasswd and mkpasswd write, and another server that decides."""
+"""The module auth: passwords of every kind that htpasswd and mkpasswd write, tokens, client certificates, and another
+server that decides."""
 
 import base64
+import hmac
+import json
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -155,7 +159,7 @@ def test_a_replaced_file_holds_from_then_on(weir, folder):
     assert one.get("/", basic("ann", "two")).status == 200
     assert one.get("/", basic("ann", "one")).status == 401
     path.write_text("ann\n")
-    eventually(lambda: "the names before it stay" in one.log(), "the broken file to be noticed")
+    eventually(lambda: "what was read before stays" in one.log(), "the broken file to be noticed")
     assert one.get("/", basic("ann", "two")).status == 200
     assert [note["warning"] for note in one.status()["notes"]] == [True]
 
@@ -255,3 +259,240 @@ def test_without_an_answer_nobody_comes_in(forwarding):
     response = forwarding.get("/dead", "Cookie: session=ann")
     assert response.status == 503
     eventually(lambda: "auth: http://127.0.0.1:1: " in forwarding.log(), "the reason to be logged")
+
+
+# -- tokens ------------------------------------------------------------------------------------------------------------
+
+def plain(data):
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def raw_ecdsa(der):
+    """r and s, 32 bytes each, out of SEQUENCE { INTEGER, INTEGER }."""
+    first = 4 + der[3]
+    numbers = der[4:first], der[first + 2:first + 2 + der[first + 1]]
+    return b"".join(number.lstrip(b"\0").rjust(32, b"\0") for number in numbers)
+
+
+class Issuer:
+    """An identity provider: a key of each type, and the JWK set that publishes them."""
+
+    KINDS = {
+        "RS256": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+        "ES256": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        "EdDSA": ["ED25519"],
+    }
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.secret = b"0123456789abcdef" * 2
+        (folder / "HS256").write_bytes(self.secret)
+        for name, how in self.KINDS.items():
+            made("openssl", "genpkey", "-algorithm", *how, "-out", str(folder / f"{name}.key"))
+            made("openssl", "pkey", "-in", str(folder / f"{name}.key"), "-pubout", "-out", str(folder / name))
+        (folder / "jwks.json").write_text(json.dumps({"keys": [self.jwk(name) for name in ["HS256", *self.KINDS]]}))
+
+    def der(self, name):
+        lines = (self.folder / name).read_text().splitlines()
+        return base64.b64decode("".join(lines[1:-1]))
+
+    def jwk(self, name):
+        if name == "HS256":
+            return {"kty": "oct", "kid": name, "k": plain(self.secret)}
+        if name == "EdDSA":
+            return {"kty": "OKP", "crv": "Ed25519", "kid": name, "x": plain(self.der(name)[-32:])}
+        if name == "ES256":
+            point = self.der(name)[-64:]
+            return {"kty": "EC", "crv": "P-256", "kid": name, "x": plain(point[:32]), "y": plain(point[32:])}
+        modulus = made("openssl", "rsa", "-pubin", "-in", str(self.folder / name), "-noout", "-modulus")
+        return {"kty": "RSA", "kid": name, "e": "AQAB", "use": "sig",
+                "n": plain(bytes.fromhex(modulus.partition("=")[2]))}
+
+    def sign(self, name, text):
+        if name == "HS256":
+            return hmac.new(self.secret, text, "sha256").digest()
+        (self.folder / "text").write_bytes(text)
+        key, path = str(self.folder / f"{name}.key"), str(self.folder / "text")
+        command = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", path]
+        if name == "EdDSA":
+            done = subprocess.run(command, capture_output=True, timeout=60)
+        else:
+            done = subprocess.run([*command, "-digest", "sha256"], capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return raw_ecdsa(done.stdout) if name == "ES256" else done.stdout
+
+    def token(self, name, header=None, **claims):
+        claims = {"sub": "ann", "exp": int(time.time()) + 600, **claims}
+        head = {"alg": name, "kid": name, **(header or {})}
+        text = f"{plain(json.dumps(head).encode())}.{plain(json.dumps(claims).encode())}"
+        return f"{text}.{plain(self.sign(name, text.encode()))}"
+
+
+@pytest.fixture(scope="module")
+def issuer(session_folder):
+    folder = session_folder / "issuer"
+    folder.mkdir()
+    return Issuer(folder)
+
+
+ALGORITHMS = ["HS256", *Issuer.KINDS]
+INVALID = 'Bearer realm="restricted", error="invalid_token"'
+
+
+@pytest.fixture(scope="module")
+def bearing(issuer):
+    origin = AnsweringOrigin()
+    routes = "".join(f"route /{name} {{ auth jwt key={issuer.folder}/{name}; proxy {origin.url}; }}"
+                     for name in ALGORITHMS)
+    text = f"""
+        module headers;
+        site a.test {{
+            auth jwt jwks={issuer.folder}/jwks.json cookie=session;
+            response_header set X-User "$auth_user";
+            proxy {origin.url};
+            {routes}
+            route /asked {{ auth jwt jwks={issuer.folder}/jwks.json audience=us,them issuer=https://idp.test
+                            claim=role:admin leeway=5s; proxy {origin.url}; }}
+        }}
+    """
+    try:
+        with serving(text, modules=["auth"]) as weir:
+            yield weir
+    finally:
+        origin.stop()
+
+
+def bearer(token):
+    return f"Authorization: Bearer {token}"
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_tokens_of_each_algorithm(bearing, issuer, name):
+    token = issuer.token(name)
+    for target in ("/", f"/{name}"):
+        response = bearing.get(target, bearer(token), "Remote-User: root")
+        assert response.status == 200 and response.get("X-User") == "ann"
+        assert request_of(response.body).all("Remote-User") == ["ann"]
+    for other in set(ALGORITHMS) - {name}:
+        assert bearing.get(f"/{other}", bearer(token)).status == 401
+    head, claims, signature = token.split(".")
+    changed = ("B" if signature[9] == "A" else "A").join([signature[:9], signature[10:]])
+    forged = plain(json.dumps({"sub": "root"}).encode())
+    for wrong in (f"{head}.{claims}.{changed}", f"{head}.{forged}.{signature}", token[:-4], f"{head}.{claims}.",
+                  issuer.token(name, {"kid": "another"}), issuer.token(name, exp=int(time.time()) - 1)):
+        response = bearing.get("/", bearer(wrong))
+        assert response.status == 401 and response.get("WWW-Authenticate") == INVALID
+
+
+def test_the_public_key_is_no_secret(bearing, issuer):
+    """alg says HS256, and the key is what everybody knows."""
+    for name in Issuer.KINDS:
+        text = f"{plain(json.dumps({'alg': 'HS256', 'kid': name}).encode())}.{plain(b'{}')}"
+        mac = hmac.new((issuer.folder / name).read_bytes(), text.encode(), "sha256").digest()
+        for target in ("/", f"/{name}"):
+            assert bearing.get(target, bearer(f"{text}.{plain(mac)}")).status == 401
+
+
+def test_a_missing_token_is_asked_for_without_an_error(bearing):
+    response = bearing.get("/")
+    assert response.status == 401 and response.get("WWW-Authenticate") == 'Bearer realm="restricted"'
+
+
+def test_a_token_in_a_cookie(bearing, issuer):
+    token = issuer.token("ES256")
+    assert bearing.get("/", f"Cookie: a=b; session={token}").status == 200
+    assert bearing.get("/ES256", f"Cookie: session={token}").status == 401  # not asked for there
+    assert bearing.get("/", f"Cookie: session={token}; session={token}").status == 401
+
+
+def test_what_claims_must_say(bearing, issuer):
+    fine = {"aud": ["x", "us"], "iss": "https://idp.test", "role": ["user", "admin"]}
+    now = int(time.time())
+    assert bearing.get("/asked", bearer(issuer.token("HS256", **fine))).status == 200
+    assert bearing.get("/", bearer(issuer.token("HS256", **fine))).status == 401  # aud, but none is ours
+    for wrong in ({"aud": "x"}, {"iss": "https://idp.test/"}, {"role": "user"}, {"nbf": now + 60}, {"exp": now - 60}):
+        assert bearing.get("/asked", bearer(issuer.token("HS256", **{**fine, **wrong}))).status == 401
+
+
+def test_replaced_keys_hold_from_then_on(weir, folder, issuer):
+    path, following = folder / "keys", folder / "next"
+    path.write_text(json.dumps({"keys": [issuer.jwk("ES256")]}))
+    one = weir(f"module auth; site a.test {{ auth jwt jwks={path}; respond 200 in; }}")
+    assert one.get("/", bearer(issuer.token("ES256"))).status == 200
+    following.write_text(json.dumps({"keys": [issuer.jwk("EdDSA")]}))
+    following.replace(path)
+    eventually(lambda: "was replaced and read" in one.log(), "the keys to be read")
+    assert one.get("/", bearer(issuer.token("EdDSA"))).status == 200
+    assert one.get("/", bearer(issuer.token("ES256"))).status == 401
+    path.write_text('{"keys":[]}')
+    eventually(lambda: "what was read before stays" in one.log(), "the broken file to be noticed")
+    assert one.get("/", bearer(issuer.token("EdDSA"))).status == 200
+
+
+@pytest.mark.parametrize("line, error", [
+    ("auth jwt;", "either key=FILE"), ("auth jwt key={0}/ES256 jwks={0}/jwks.json;", "either key=FILE"),
+    ("auth jwt key={0}/jwks.json;", "name it with jwks="), ("auth jwt jwks={0}/ES256;", "not JSON"),
+    ("auth jwt key={0}/ES256.key;", "no public key in it"), ("auth jwt key={0}/ES256 claim=role;", "claim=NAME:VALUE"),
+    ("auth jwt key={0}/ES256 cookie=a;b;", "unknown"), ("auth jwt {0}/ES256;", "options alone"),
+    ("auth basic {0}/ES256 audience=x;", "options of auth jwt"), ("auth cert san=a.test;", "begins with DNS:"),
+    ("auth jwt key={0}/ES256 subject=x;", "options of auth cert")])
+def test_mistakes_in_the_configuration_of_tokens(weir, issuer, line, error):
+    one = weir("site a.test { respond 204; }")
+    one.write(f"module auth; site a.test {{ {line.format(issuer.folder)} respond 200; }}")
+    done = one.cli("check")
+    assert done.returncode == 1 and error in done.stderr
+
+
+# -- client certificates -----------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def known(certificates):
+    text = f"""
+        module headers;
+        tls_certificate {certificates['b']}; tls_client_ca {certificates.path('ca.crt')}; tls_verify_client optional;
+        site a.b.test {{
+            auth cert subject=CN=alice,O=* issuer=CN=ca,*;
+            response_header set X-User "$auth_user"; respond 200 "$tls_client_san";
+            route /any {{ auth cert; respond 200 in; }}
+            route /bob {{ auth cert subject=CN=bob*; respond 200 in; }}
+            route /issuer {{ auth cert issuer=CN=other*; respond 200 in; }}
+            route /root {{ auth cert san=DNS:root.home; respond 200 in; }}
+            route /san {{ auth cert san=DNS:*.test; respond 200 "$tls_client_san"; }}
+        }}
+    """
+    with serving(text, modules=["auth", "tls"]) as weir:
+        yield weir
+
+
+@pytest.mark.parametrize("certificate, target, status", [
+    ("alice", "/", 200), ("alice", "/any", 200), ("alice", "/bob", 403), ("alice", "/issuer", 403),
+    ("alice", "/san", 403), ("b", "/", 403), ("mallory", "/", 403), ("mallory", "/any", 403), (None, "/", 403),
+    (None, "/any", 403)])
+def test_client_certificates(known, certificates, certificate, target, status):
+    client = known.connect_tls(certificates.client(certificate=certificate), "a.b.test")
+    response = client.get(target, host="a.b.test")
+    client.close()
+    assert response.status == status
+    if (certificate, target) == ("alice", "/"):
+        assert response.get("X-User") == "CN=alice,O=Weir tests"
+
+
+def test_alternative_names(known, certificates):
+    """One name that looks like two stays one."""
+    certificates.issue("carol", "carol", client=True)
+    extensions = certificates.folder / "carol.ext"
+    extensions.write_text(extensions.read_text() + "subjectAltName=@names\n[names]\nURI.1=http://x/,DNS:root.home\n"
+                          "DNS.1=carol.test\nIP.1=192.0.2.1\nIP.2=::1\nemail.1=c@a.test\n")
+    made("openssl", "x509", "-req", "-in", certificates.path("carol.csr"), "-CA", certificates.path("ca.crt"),
+         "-CAkey", certificates.path("ca.key"), "-CAcreateserial", "-days", "30", "-extfile", str(extensions),
+         "-out", certificates.path("carol.crt"))
+    client = known.connect_tls(certificates.client(certificate="carol"), "a.b.test")
+    response, other = (client.get(target, host="a.b.test") for target in ("/san", "/root"))
+    client.close()
+    assert response.status == 200 and other.status == 403
+    assert response.text == "URI:http://x/\\,DNS:root.home,DNS:carol.test,IP:192.0.2.1,IP:::1,email:c@a.test"
+
+
+def test_without_tls_there_is_no_certificate(weir):
+    one = weir("module auth; site a.test { auth cert; respond 200 in; }")
+    assert one.get("/").status == 403
