@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lib.daemon import MODULES, ControlConnection
-from lib.patience import SLOWNESS, eventually
+from lib.patience import IS_TSAN, SLOWNESS, eventually
 
 REFUSED = 429
 
@@ -83,7 +83,8 @@ def test_a_flood_of_keys_neither_grows_memory_nor_frees_the_busy_one(weir):
     print(f"\n{flood} keys: {grown / (1 << 20):.1f} MiB more; the busy key was admitted {busy.count(200)} times of "
           f"{len(busy)}")
     assert busy.count(200) == 10 and busy.count(REFUSED) == len(busy) - 10
-    assert grown < (32 << 20) * (2 if SLOWNESS > 1 else 1) + (8 << 20)
+    if not IS_TSAN:  # whose shadow of memory grows with what has been touched
+        assert grown < (32 << 20) * (2 if SLOWNESS > 1 else 1) + (8 << 20)
 
 
 def test_a_refusal_says_when_to_come_again(weir):

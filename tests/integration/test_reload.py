@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 
-
 from lib.client import Client
 from lib.origin import Origin
 from lib.patience import eventually
