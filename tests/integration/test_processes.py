@@ -68,6 +68,16 @@ def test_stop(weir, how):
     assert not os.path.exists(one.control)
 
 
+def is_refused(port):
+    """Whether nobody listens: each worker shuts its own door in its own time, so one that is open a moment longer is
+    no fault."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionError:
+        return True
+    return False
+
+
 def test_sigterm_lets_running_requests_end(weir, origin):
     """No new connections; what runs is finished; then the end."""
     one = weir(f"shutdown_timeout 60s; site a.test {{ proxy {origin.url}; }}")
@@ -85,8 +95,7 @@ def test_sigterm_lets_running_requests_end(weir, origin):
 
     one.terminate()
     assert idle.is_closed()
-    with pytest.raises((ConnectionRefusedError, Closed)):
-        Client(("127.0.0.1", one.http_port)).get()
+    eventually(lambda: is_refused(one.http_port), "no worker takes connections any more")
     assert one.process.poll() is None
     source.send(b"def")
     assert busy.exactly(6) == b"abcdef"
