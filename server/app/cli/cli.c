@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "app/cli/cli.h"
 
+#include "app/control/control.h"
 #include "app/process/rehearsal.h"
 #include "app/process/server.h"
 #include "app/process/supervisor.h"
@@ -34,9 +35,14 @@ static int with_fd(const struct cli_call *call, int (*run)(int fd))
     return run((int)fd);
 }
 
+static int serve(int channel)
+{
+    return server_main(channel, &control_door);
+}
+
 static int run_serve(const struct cli_call *call)
 {
-    return with_fd(call, server_main);
+    return with_fd(call, serve);
 }
 
 static int run_resume(const struct cli_call *call)

@@ -507,7 +507,7 @@ static void on_accept(struct listener *listener, int fd, const struct addr *peer
         listener_pause(listener);
 }
 
-bool control_open(int listening_fd)
+static bool open_door(int listening_fd)
 {
     list_init(&control.clients);
     control.client_count = 0;
@@ -519,7 +519,7 @@ bool control_open(int listening_fd)
     return control.is_open;
 }
 
-void control_leave(void)
+static void leave(void)
 {
     if (!control.is_open || control.has_left)
         return;
@@ -527,12 +527,14 @@ void control_leave(void)
     listener_close(&control.listener);
 }
 
-void control_close(void)
+static void close_door(void)
 {
     if (!control.is_open)
         return;
-    control_leave();
+    leave();
     control.is_open = false;
     list_each (at, &control.clients)
         close_client(list_entry(at, struct client, link));
 }
+
+const struct server_door control_door = { .open = open_door, .leave = leave, .close = close_door };

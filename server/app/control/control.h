@@ -18,10 +18,8 @@
 #ifndef APP_CONTROL_H
 #define APP_CONTROL_H
 
-#include <stdbool.h>
+#include "app/process/server.h"
 
-bool control_open(int listening_fd); /* takes it; on the main thread's worker */
-void control_leave(void);             /* accepts no more: another server has the socket; who waits is still answered */
-void control_close(void);            /* whoever still waits for an answer gets none */
+extern const struct server_door control_door; /* on the main thread's worker; at close whoever waits gets no answer */
 
 #endif

@@ -19,6 +19,14 @@ extern const struct weir_module health_module;      /* serve_health.c */
 extern const struct weir_module metrics_module;     /* serve_metrics.c */
 extern const struct weir_module maintenance_module; /* maintenance.c */
 
+/* A scope of one directive without arguments: there, or not. builtin.c */
+struct builtin_switch {
+    bool on;
+};
+
+int builtin_set_on(weir_conf *c, const struct weir_directive *directive, void *to);
+int builtin_check_on(weir_conf *c, void *scope);
+
 #define BUILTIN_MODULE(Name, Summary)                                                                                  \
     .magic = WEIR_ABI_MAGIC, .abi_major = WEIR_ABI_MAJOR, .abi_minor = WEIR_ABI_MINOR,                                 \
     .size = sizeof(struct weir_module), .name = (Name), .version = "built-in", .license = "BSD-2-Clause",              \

@@ -2,7 +2,7 @@
 # What a configuration means: modules, settings, sites, routes, and the parts that answer by themselves.
 server_libweir_a_SOURCES += \
 	server/app/house/bindhost.c \
-	server/app/house/builtin.h \
+	server/app/house/builtin.c server/app/house/builtin.h \
 	server/app/house/configuration.c server/app/house/configuration.h \
 	server/app/house/configuration_print.c \
 	server/app/house/core_directives.c \

@@ -3,10 +3,6 @@
 #include "app/house/builtin.h"
 #include "pipeline/session.h"
 
-struct conf {
-    bool on;
-};
-
 static weir_verdict answer(weir_req *r, const void *conf, void *ctx)
 {
     (void)conf;
@@ -17,26 +13,10 @@ static weir_verdict answer(weir_req *r, const void *conf, void *ctx)
     return weir_reply(r, 200, WEIR_S("ok\n"));
 }
 
-static int set_health(weir_conf *c, const struct weir_directive *directive, void *to)
-{
-    (void)c;
-    (void)directive;
-    ((struct conf *)to)->on = true;
-    return 0;
-}
-
-static int check(weir_conf *c, void *scope)
-{
-    const struct conf *conf = scope;
-
-    (void)c;
-    return conf->on ? WEIR_CONF_OK : WEIR_CONF_INACTIVE;
-}
-
 static const struct weir_directive directives[] = {
     { .name = "health",
       .scopes = WEIR_IN_SITE | WEIR_IN_ROUTE,
-      .set = set_health,
+      .set = builtin_set_on,
       .doc = "answer 200, or 503 while the server drains" },
 };
 static const struct weir_hook hooks[] = {
@@ -45,8 +25,8 @@ static const struct weir_hook hooks[] = {
 
 const struct weir_module health_module = {
     BUILTIN_MODULE("health", "the server's own health, for load balancers"),
-    .conf_size = sizeof(struct conf),
+    .conf_size = sizeof(struct builtin_switch),
     .directives = WEIR_TABLE(directives),
     .hooks = WEIR_TABLE(hooks),
-    .check = check,
+    .check = builtin_check_on,
 };

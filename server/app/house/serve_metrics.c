@@ -5,10 +5,6 @@
 #include "base/mem.h"
 #include "pipeline/request.h"
 
-struct conf {
-    bool on;
-};
-
 static weir_verdict answer(weir_req *r, const void *conf, void *ctx)
 {
     struct out page;
@@ -24,26 +20,10 @@ static weir_verdict answer(weir_req *r, const void *conf, void *ctx)
     return verdict;
 }
 
-static int set_metrics(weir_conf *c, const struct weir_directive *directive, void *to)
-{
-    (void)c;
-    (void)directive;
-    ((struct conf *)to)->on = true;
-    return 0;
-}
-
-static int check(weir_conf *c, void *scope)
-{
-    const struct conf *conf = scope;
-
-    (void)c;
-    return conf->on ? WEIR_CONF_OK : WEIR_CONF_INACTIVE;
-}
-
 static const struct weir_directive directives[] = {
     { .name = "metrics",
       .scopes = WEIR_IN_SITE | WEIR_IN_ROUTE,
-      .set = set_metrics,
+      .set = builtin_set_on,
       .doc = "answer with the server's figures in the text format of Prometheus: of all sites, so say with allow and "
              "deny who may ask" },
 };
@@ -53,8 +33,8 @@ static const struct weir_hook hooks[] = {
 
 const struct weir_module metrics_module = {
     BUILTIN_MODULE("metrics", "the server's figures, for Prometheus"),
-    .conf_size = sizeof(struct conf),
+    .conf_size = sizeof(struct builtin_switch),
     .directives = WEIR_TABLE(directives),
     .hooks = WEIR_TABLE(hooks),
-    .check = check,
+    .check = builtin_check_on,
 };

@@ -3,7 +3,6 @@
 #include "app/process/server.h"
 
 #include "app/process/channel.h"
-#include "app/control/control.h"
 #include "app/process/crash.h"
 #include "app/process/listening.h"
 #include "app/process/privileges.h"
@@ -54,6 +53,7 @@ static struct process {
     uint64_t started_ms, generation, reload_count, failed_reloads;
     bool draining, stopping, up_failed, serving, keep_alive_off;
     struct deadline stop_deadline;
+    const struct server_door *door;
     int control_fd;
     int exit_status;
     struct channel_message message;
@@ -168,7 +168,7 @@ static void retire(void)
     if (sv.stopping || !sv.serving)
         return;
     sv.stopping = true;
-    control_leave();
+    sv.door->leave();
     listening_stop(sv.workers, sv.worker_count);
     for (unsigned i = 0; i < sv.worker_count; i++) {
         sv.seats[i].stop_message.run = run_retire;
@@ -399,7 +399,7 @@ static void all_workers_up(void)
     }
     sv.serving = true;
     health_checks_use(configuration_upstreams(sv.live));
-    if (sv.control_fd >= 0 && !control_open(sv.control_fd))
+    if (sv.control_fd >= 0 && !sv.door->open(sv.control_fd))
         log_error("control socket: no memory or descriptors");
     tell("ready", STR_NONE);
     changes_settle(configuration_upstreams(sv.live), keep_change);
@@ -614,7 +614,7 @@ static void raise_descriptor_limit(void)
 static void finish(void)
 {
     watchdog_stop();
-    control_close();
+    sv.door->close();
     health_checks_use(NULL);
     for (unsigned i = 0; i < sv.worker_count; i++)
         worker_join(sv.workers[i]);
@@ -632,8 +632,9 @@ static void finish(void)
     io_remove(&sv.channel);
 }
 
-int server_main(int channel)
+int server_main(int channel, const struct server_door *door)
 {
+    sv.door = door;
     signal(SIGPIPE, SIG_IGN);
     hash_seed();
     raise_descriptor_limit();

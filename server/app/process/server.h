@@ -10,7 +10,14 @@
 
 #include <stdio.h>
 
-int server_main(int channel); /* the process's whole life; its exit status */
+/* The control socket, as the server sees it: somebody behind it who asks for what is declared below. */
+struct server_door {
+    bool (*open)(int listening_fd); /* takes it */
+    void (*leave)(void);  /* accepts no more: another server has the socket; who waits is still answered */
+    void (*close)(void);
+};
+
+int server_main(int channel, const struct server_door *door); /* the process's whole life; its exit status */
 
 /* The answer to a reload: ok and text (warnings, or all errors as `weir check` prints them). Called once, on the main
  * thread. */

@@ -104,13 +104,13 @@ static int open_control(void **state)
     assert_true(addr_parse(str_of(text), &address));
     int fd = listener_bind(&address, 64, false);
     assert_true(fd >= 0);
-    assert_true(control_open(fd));
+    assert_true(control_door.open(fd));
     return 0;
 }
 
 static int close_control(void **state)
 {
-    control_close();
+    control_door.close();
     turn_once();
     unlink(address.un.sun_path);
     rmdir(folder);
@@ -400,7 +400,7 @@ static void closing_forgets_all(void **state)
     (void)state;
     say(fd, "POST /v1/reload" HOST "\r\n", strlen("POST /v1/reload" HOST "\r\n"));
     TURN_UNTIL(server.reload);
-    control_close();
+    control_door.close();
     assert_int_equal(server.forgotten, 1);
     TURN_UNTIL(has_ended(fd));
     assert_int_equal(answer_n, 0);
