@@ -26,4 +26,5 @@ server_libweir_a_SOURCES += \
 	server/http/range.c server/http/range.h \
 	server/http/status.c \
 	server/http/trailer.c server/http/trailer.h \
-	server/http/uri.c server/http/uri.h server/http/uri_errors.h
+	server/http/uri.c server/http/uri.h server/http/uri_errors.h \
+	server/http/websocket.c server/http/websocket.h

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the HTTP/2 codec tells of streams, brought to the request engine. */
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/websocket.h"
 #include "pipeline/http2.h"
 #include "pipeline/metrics.h"
 
@@ -142,23 +142,16 @@ static struct h2_stream *on_open(void *owner, uint32_t id)
 
 /* -- heads --------------------------------------------------------------------------------------------------------- */
 
-/* RFC 8441 5.1: the key is the handshake's of HTTP/1.1, and means nothing beyond it. */
+/* RFC 8441 5.1: the key is the handshake's of HTTP/1.1; the origin's answer to it is looked at where it comes in. */
 static bool add_key(struct weir_req *r)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint8_t bytes[18] = { 0 };
-    char *text = arena_alloc(r->arena, 24);
+    char *text = arena_alloc(r->arena, WEBSOCKET_KEY);
 
     if (!text)
         return false;
-    random_bytes(bytes, 16);
-    for (unsigned i = 0, at = 0; i < 18; i += 3) {
-        uint32_t three = (uint32_t)bytes[i] << 16 | (uint32_t)bytes[i + 1] << 8 | bytes[i + 2];
-        for (int shift = 18; shift >= 0; shift -= 6)
-            text[at++] = digits[three >> shift & 63];
-    }
-    text[22] = text[23] = '='; /* of the last three bytes only one is there */
-    return fields_set(&r->fields, S("Sec-WebSocket-Key"), (str){ text, 24 });
+    websocket_make_key(text);
+    r->websocket_key = (str){ text, WEBSOCKET_KEY };
+    return fields_set(&r->fields, S("Sec-WebSocket-Key"), r->websocket_key);
 }
 
 /* To hooks, routes and origins it is the upgrade that it would be in HTTP/1.1. */

@@ -137,6 +137,8 @@ static void codec_done(struct weir_req *r)
     r->bytes_received = s->h2.bytes_in;
     r->bytes_sent = s->h2.bytes_out;
     r->body_sent = s->h2.moved;
+    if (s->is_connect && r->status == 101)
+        r->status = 200; /* what the client saw; a tunnel is a 101 until here */
     stream_wait(s, STREAM_WAITS_NOTHING, false);
     s->r = NULL;
     s->h2.arena = NULL;

@@ -86,6 +86,7 @@ struct weir_req {
     bool is_head;
     bool expects_continue; /* and has not been told to go on */
     str upgrade; /* what the client asks for; behind `proxy`: the one protocol that may pass */
+    str websocket_key; /* made for a client that has none: the origin's answer must fit it; else empty */
 
     /* where it goes */
     str site, route;

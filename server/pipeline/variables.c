@@ -228,7 +228,7 @@ static const struct {
     { "peer_addr", PEER_ADDR, FIXED, "the address at the other end of the connection; unix: for a unix socket" },
     { "server_port", SERVER_PORT, FIXED, "the port that the connection came in through" },
     { "connection_requests", CONNECTION_REQUESTS, FIXED, "which request of its connection this is, from 1" },
-    { "status", STATUS, VOLATILE, "the response's status" },
+    { "status", STATUS, VOLATILE, "the response's status, as the client sees it: a WebSocket over HTTP/2 ends as 200" },
     { "bytes_sent", BYTES_SENT, VOLATILE, "bytes sent to the client, heads and framing included" },
     { "bytes_received", BYTES_RECEIVED, VOLATILE, "bytes received from the client, likewise" },
     { "body_bytes_sent", BODY_BYTES_SENT, VOLATILE, "bytes of content sent to the client" },

@@ -2,6 +2,7 @@
 /* The response's way in: interim heads, the head, the body; checked as strictly as a client's. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/websocket.h"
 #include "upstream/exchange.h"
 #include "upstream/hop.h"
 #include "upstream/server_figures.h"
@@ -49,14 +50,32 @@ static void take_framing(struct weir_req *r, const struct h1_response *head)
         r->rsp_body = BODY_NONE;
 }
 
+/* RFC 6455 4.1: one Sec-WebSocket-Accept, and that of the key. A client with a key of its own looks itself. */
+static bool accepts_key(str key, const struct fields *fields)
+{
+    str accept = STR_NONE;
+
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if (!str_equal_nocase(fields->items[i].name, S("Sec-WebSocket-Accept")))
+            continue;
+        if (accept.p)
+            return false;
+        accept = fields->items[i].value;
+    }
+    return websocket_fits(key, accept);
+}
+
 /* RFC 9110 7.8, 15.2.2: only to the protocol that was asked for, and behind a whole request: else what is left of it
  * would be read as something else. */
-static const char *why_no_switch(const struct exchange *x, const struct h1_response *head)
+static const char *why_no_switch(const struct exchange *x, const struct h1_response *head,
+                                 const struct fields *fields)
 {
     if (!x->upgrade.n)
         return "upgrade that nobody asked for";
     if (!str_equal_nocase(head->upgrade, x->upgrade))
         return "upgrade to another protocol than was asked for";
+    if (x->r->websocket_key.n && !accepts_key(x->r->websocket_key, fields))
+        return "Sec-WebSocket-Accept does not fit the key";
     return x->body_done ? NULL : "upgrade before the request was whole";
 }
 
@@ -77,7 +96,7 @@ static void final_head(struct exchange *x, const struct h1_response *head, struc
     struct weir_req *r = x->r;
 
     if (head->status == 101) {
-        const char *why = why_no_switch(x, head);
+        const char *why = why_no_switch(x, head, fields);
         if (why) {
             x->is_malformed = true;
             exchange_fail(x, 502, why);

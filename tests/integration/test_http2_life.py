@@ -180,13 +180,16 @@ def websocket(client, *fields, path="/chat"):
                           flags=END_HEADERS)
 
 
-def accept(connection):
-    request = connection.request()
+def answer_to(request):
     key = request.get("Sec-WebSocket-Key")
     assert len(base64.b64decode(key)) == 16
-    answer = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
+    return base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
+
+
+def accept(connection):
+    request = connection.request()
     connection.send(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    f"Sec-WebSocket-Accept: {answer}\r\nSec-WebSocket-Protocol: chat\r\n\r\n".encode())
+                    f"Sec-WebSocket-Accept: {answer_to(request)}\r\nSec-WebSocket-Protocol: chat\r\n\r\n".encode())
     return request
 
 
@@ -219,6 +222,36 @@ def test_websocket(house):
     assert connection.to_end() == b"bye"
     connection.close()
     assert client.next_of(stream, DATA).flags & END_STREAM
+
+
+def test_the_log_has_the_status_that_the_client_saw(weir, origin, folder):
+    house = weir(f'workers 1; access_log {folder}/log "$status $upstream_status"; site _ {{ proxy {origin.url}; }}',
+                 modules=["access-log"])
+    client = http2.connect(house)
+    stream = websocket(client)
+    connection = origin.take()
+    accept(connection)
+    assert dict(client.next_of(stream, HEADERS).payload)[":status"] == "200"
+    connection.close()
+    client.data(stream, b"", end=True)
+    eventually(lambda: house.cli("reload").returncode == 0 and (folder / "log").read_text() == "200 101\n", "its line")
+
+
+@pytest.mark.parametrize("proof", ["", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+                                   "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Accept: %s\r\n",
+                                   "Sec-WebSocket-Accept: x%s\r\n"])
+def test_an_answer_to_another_key(house, proof):
+    """RFC 6455 4.1: the key is weir's own, so nobody but weir can see that the answer is not the origin's to it."""
+    client = http2.connect(house)
+    stream = websocket(client)
+    connection = house.origin.take()
+    due = answer_to(connection.request())
+    connection.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+                    proof.replace("%s", due).encode() + b"\r\n")
+    assert client.response(stream).status == 502
+    assert "Sec-WebSocket-Accept does not fit the key" in house.log()
+    assert connection.is_closed()
+    assert client.is_alive()
 
 
 def test_websocket_that_the_origin_ends(house):

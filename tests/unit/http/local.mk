@@ -12,3 +12,4 @@ UNIT_TESTS += tests/unit/http/test_media_type
 UNIT_TESTS += tests/unit/http/test_precondition
 UNIT_TESTS += tests/unit/http/test_range
 UNIT_TESTS += tests/unit/http/test_uri
+UNIT_TESTS += tests/unit/http/test_websocket
