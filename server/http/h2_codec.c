@@ -86,9 +86,34 @@ const struct h2_fault *h2_fault(const struct h2_session *session)
     return &session->fault;
 }
 
+const char *h2_why(const struct h2_session *session)
+{
+    return session->fault.why && session->fault.code != H2_NO_ERROR ? session->fault.why : session->why;
+}
+
 struct list *h2_touched(struct h2_session *session)
 {
     return &session->touched;
+}
+
+bool h2_may_request(const struct h2_session *session)
+{
+    return !h2_is_broken(session) && nghttp2_session_check_request_allowed(session->ng);
+}
+
+uint32_t h2_streams_most(const struct h2_session *session)
+{
+    return nghttp2_session_get_remote_settings(session->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+bool h2_takes_connect(const struct h2_session *session)
+{
+    return nghttp2_session_get_remote_settings(session->ng, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
+const char *h2_code_name(uint32_t code)
+{
+    return nghttp2_http2_strerror(code);
 }
 
 void h2_ping(struct h2_session *session)
@@ -139,13 +164,16 @@ static nghttp2_option *make_options(void)
 
 static int start(struct h2_session *session)
 {
+    __typeof__(&nghttp2_session_server_new3) create = nghttp2_session_server_new3;
     nghttp2_session_callbacks *callbacks = make_callbacks();
     nghttp2_option *options = make_options();
     nghttp2_mem memory = h2_memory(session);
     int rc = NGHTTP2_ERR_NOMEM;
 
+    if (h2_is_client(session))
+        create = nghttp2_session_client_new3;
     if (callbacks && options)
-        rc = nghttp2_session_server_new3(&session->ng, callbacks, session, options, &memory);
+        rc = create(&session->ng, callbacks, session, options, &memory);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(options);
     return rc;
@@ -156,8 +184,9 @@ static int settle(struct h2_session *session)
     const nghttp2_settings_entry settings[] = {
         { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, session->limits.streams },
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)h2_head_list_most(&session->limits.head) },
-        { NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 },
         { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+        { h2_is_client(session) ? NGHTTP2_SETTINGS_ENABLE_PUSH : NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL,
+          !h2_is_client(session) },
     };
     int rc = nghttp2_submit_settings(session->ng, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
 
@@ -165,7 +194,8 @@ static int settle(struct h2_session *session)
                                                            (int32_t)session->limits.window);
 }
 
-struct h2_session *h2_create_server(const struct h2_calls *calls, void *owner, const struct h2_limits *limits)
+static struct h2_session *create(enum h2_role role, const struct h2_calls *calls, void *owner,
+                                 const struct h2_limits *limits)
 {
     struct h2_session *session = mem_zalloc(sizeof(*session));
 
@@ -176,7 +206,7 @@ struct h2_session *h2_create_server(const struct h2_calls *calls, void *owner, c
     session->limits = *limits;
     list_init(&session->touched);
     list_init(&session->pieces);
-    h2_guard_init(&session->guard, (uint32_t)h2_head_list_most(&limits->head) * 2 + H2_FRAME_MOST, 0);
+    h2_guard_init(&session->guard, role, (uint32_t)h2_head_list_most(&limits->head) * 2 + H2_FRAME_MOST, 0);
     mem_hold(SESSION_COSTS);
     int rc = start(session);
     if (rc == 0)
@@ -186,6 +216,16 @@ struct h2_session *h2_create_server(const struct h2_calls *calls, void *owner, c
     session->no_memory = true;
     h2_destroy(session);
     return NULL;
+}
+
+struct h2_session *h2_create_server(const struct h2_calls *calls, void *owner, const struct h2_limits *limits)
+{
+    return create(H2_SERVER, calls, owner, limits);
+}
+
+struct h2_session *h2_create_client(const struct h2_calls *calls, void *owner, const struct h2_limits *limits)
+{
+    return create(H2_CLIENT, calls, owner, limits);
 }
 
 void h2_destroy(struct h2_session *session)

@@ -40,9 +40,9 @@ void h2_frame_write(uint8_t p[H2_FRAME_HEAD], const struct h2_frame *frame)
     memcpy(p, bytes, sizeof(bytes));
 }
 
-void h2_guard_init(struct h2_guard *guard, uint32_t block_most, uint64_t now_ms)
+void h2_guard_init(struct h2_guard *guard, enum h2_role role, uint32_t block_most, uint64_t now_ms)
 {
-    *guard = (struct h2_guard){ .goaway_id = UINT32_MAX, .block_most = block_most };
+    *guard = (struct h2_guard){ .role = role, .goaway_id = UINT32_MAX, .block_most = block_most };
     for (unsigned i = 0; i < H2_ABUSE_COUNT; i++)
         guard->budgets[i] = (struct h2_budget){ .left = budgets[i].burst, .at_ms = now_ms };
 }
@@ -51,7 +51,17 @@ void h2_guard_init(struct h2_guard *guard, uint32_t block_most, uint64_t now_ms)
 
 void h2_guard_reset(struct h2_guard *guard, uint32_t id)
 {
-    guard->our_resets[guard->our_resets_at++ % H2_OUR_RESETS_KEPT] = id;
+    uint32_t *place = &guard->our_resets[guard->our_resets_at++ % H2_OUR_RESETS_KEPT];
+
+    if (*place > guard->forgotten_reset)
+        guard->forgotten_reset = *place;
+    *place = id;
+}
+
+void h2_guard_opened(struct h2_guard *guard, uint32_t id)
+{
+    if (id > guard->last_id)
+        guard->last_id = id;
 }
 
 void h2_guard_closed(struct h2_guard *guard, uint32_t id)
@@ -64,7 +74,8 @@ static bool we_reset(const struct h2_guard *guard, uint32_t id)
     for (unsigned i = 0; i < H2_OUR_RESETS_KEPT; i++)
         if (guard->our_resets[i] == id)
             return true;
-    return false;
+    /* A client takes back as many at once as its own clients do; what is on its way then is no server's fault. */
+    return guard->role == H2_CLIENT && id <= guard->forgotten_reset;
 }
 
 /* Streams are opened by rising numbers: one that was passed over is none that was closed. */
@@ -98,12 +109,19 @@ bool h2_guard_count(struct h2_guard *guard, enum h2_abuse what, uint32_t n, uint
     return false;
 }
 
+static void earn(struct h2_guard *guard, enum h2_abuse what, uint64_t more)
+{
+    struct h2_budget *budget = &guard->budgets[what];
+    uint64_t left = budget->left + more;
+
+    budget->left = left < budgets[what].burst ? (uint32_t)left : budgets[what].burst;
+}
+
+/* Receivers measure the way with a PING behind content, one at a time, as gRPC's do. */
 void h2_guard_sent(struct h2_guard *guard, uint64_t bytes)
 {
-    struct h2_budget *budget = &guard->budgets[H2_ABUSE_WINDOW];
-    uint64_t left = budget->left + bytes / BYTES_PER_WINDOW_UPDATE + 1;
-
-    budget->left = left < budgets[H2_ABUSE_WINDOW].burst ? (uint32_t)left : budgets[H2_ABUSE_WINDOW].burst;
+    earn(guard, H2_ABUSE_WINDOW, bytes / BYTES_PER_WINDOW_UPDATE + 1);
+    earn(guard, H2_ABUSE_PING, 1);
 }
 
 /* -- frames -------------------------------------------------------------------------------------------------------- */
@@ -145,6 +163,8 @@ static enum h2_verdict headers(struct h2_guard *guard, const struct h2_frame *fr
 
     if (frame->id % 2 == 0)
         return refuse(fault, H2_PROTOCOL_ERROR, "head on a stream that no client opens");
+    if (state == H2_IDLE && guard->role == H2_CLIENT)
+        return refuse(fault, H2_PROTOCOL_ERROR, "head on an idle stream");
     if (state == H2_HALF_CLOSED)
         return refuse(fault, H2_STREAM_CLOSED, "head behind the end of its stream");
     if (state == H2_CLOSED)
@@ -184,7 +204,8 @@ static enum h2_verdict data(struct h2_guard *guard, const struct h2_frame *frame
     return H2_PASS;
 }
 
-/* What is said of a closed stream may have been on its way; too often it was not. */
+/* What is said of a closed stream may have been on its way; too often it was not. A server that resets a stream has
+ * been asked for it: of these there are no more than there are requests. */
 static enum h2_verdict about_stream(struct h2_guard *guard, const struct h2_frame *frame, enum h2_state state,
                                     uint64_t now_ms, struct h2_fault *fault)
 {
@@ -192,6 +213,8 @@ static enum h2_verdict about_stream(struct h2_guard *guard, const struct h2_fram
         return refuse(fault, H2_PROTOCOL_ERROR, "frame on an idle stream");
     if (frame->type == H2_WINDOW_UPDATE)
         return counted(guard, H2_ABUSE_WINDOW, H2_PASS, now_ms, fault);
+    if (guard->role == H2_CLIENT && (state != H2_CLOSED || we_reset(guard, frame->id)))
+        return H2_PASS;
     return counted(guard, state == H2_CLOSED ? H2_ABUSE_UNKNOWN : H2_ABUSE_RESETS, H2_PASS, now_ms, fault);
 }
 
@@ -217,6 +240,8 @@ static enum h2_verdict of_connection(struct h2_guard *guard, const struct h2_fra
     case H2_PING:
         return counted(guard, H2_ABUSE_PING, H2_PASS, now_ms, fault);
     case H2_PRIORITY_UPDATE:
+        if (guard->role == H2_CLIENT) /* RFC 9218 7.1 */
+            return refuse(fault, H2_PROTOCOL_ERROR, "PRIORITY_UPDATE from a server");
         return counted(guard, H2_ABUSE_PRIORITY, H2_PASS, now_ms, fault);
     default:
         return counted(guard, H2_ABUSE_UNKNOWN, H2_PASS, now_ms, fault);
@@ -249,7 +274,8 @@ enum h2_verdict h2_guard_frame(struct h2_guard *guard, const struct h2_frame *fr
     case H2_PRIORITY_UPDATE:
         return of_connection(guard, frame, now_ms, fault);
     case H2_PUSH_PROMISE:
-        return refuse(fault, H2_PROTOCOL_ERROR, "PUSH_PROMISE from a client");
+        return refuse(fault, H2_PROTOCOL_ERROR,
+                      guard->role == H2_CLIENT ? "PUSH_PROMISE, which was forbidden" : "PUSH_PROMISE from a client");
     case H2_CONTINUATION:
         if (!guard->block_id)
             return refuse(fault, H2_PROTOCOL_ERROR, "CONTINUATION without a header block");

@@ -2,7 +2,8 @@
 /* h2_guard.h: HTTP/2 frames looked at before anything acts on them: what the stream's state forbids, and how much is
  * taken of what costs the receiver more than the sender.
  *
- * Shape:   a verdict for each frame header. Budgets are token buckets: a burst, and what comes back per second.
+ * Shape:   a verdict for each frame header, by the role that we have on the connection: streams are opened by clients.
+ *          Budgets are token buckets: a burst, and what comes back per second.
  * Thread:  the connection's; the clock is passed in.
  * Source:  RFC 9113 4, 5.1, 6, 10.5. */
 #ifndef HTTP_H2_GUARD_H
@@ -69,15 +70,19 @@ struct h2_budget {
 
 enum { H2_OUR_RESETS_KEPT = 64, H2_CLOSED_KEPT = 64 };
 
+enum h2_role { H2_SERVER, H2_CLIENT }; /* ours */
+
 struct h2_guard {
+    enum h2_role role;
     struct h2_budget budgets[H2_ABUSE_COUNT];
-    uint32_t last_id;      /* the highest stream that the peer opened */
+    uint32_t last_id;      /* the highest stream that was opened */
     uint32_t goaway_id;    /* streams above it are not taken; UINT32_MAX: all are */
     uint32_t block_id;     /* whose header block has begun and not ended; 0: none */
     uint32_t block_bytes, block_frames, block_most;
     bool settled;          /* the first SETTINGS has come */
     uint32_t our_resets[H2_OUR_RESETS_KEPT]; /* a ring: what the peer sent before it knew is no fault */
     uint32_t our_resets_at;
+    uint32_t forgotten_reset; /* the highest that left the ring */
     uint32_t closed[H2_CLOSED_KEPT];         /* streams that were open, by (id / 2) modulo */
 };
 
@@ -90,7 +95,7 @@ struct h2_fault {
     const char *why;
 };
 
-void h2_guard_init(struct h2_guard *guard, uint32_t block_most, uint64_t now_ms);
+void h2_guard_init(struct h2_guard *guard, enum h2_role role, uint32_t block_most, uint64_t now_ms);
 /* The state of a stream that is not open. */
 enum h2_state h2_guard_state(const struct h2_guard *guard, uint32_t id);
 /* On H2_BREAK *fault says why. H2_DROP: its payload is skipped. */
@@ -98,7 +103,8 @@ enum h2_verdict h2_guard_frame(struct h2_guard *guard, const struct h2_frame *fr
                                uint64_t now_ms, struct h2_fault *fault);
 /* n of a kind that frame headers do not show: false when that was too much. */
 bool h2_guard_count(struct h2_guard *guard, enum h2_abuse what, uint32_t n, uint64_t now_ms, struct h2_fault *fault);
-void h2_guard_sent(struct h2_guard *guard, uint64_t bytes); /* content: it earns WINDOW_UPDATEs */
+void h2_guard_sent(struct h2_guard *guard, uint64_t bytes); /* content: it earns WINDOW_UPDATEs, and a PING */
+void h2_guard_opened(struct h2_guard *guard, uint32_t id);  /* by us, a client */
 void h2_guard_reset(struct h2_guard *guard, uint32_t id);   /* we reset it */
 void h2_guard_closed(struct h2_guard *guard, uint32_t id);  /* it is over, one way or another */
 

@@ -5,7 +5,7 @@
 #include "http/uri_errors.h"
 
 enum { METHOD_MOST = 32, NAME_MOST = 256, FIELD_COSTS = 32, LIST_FACTOR = 8, URGENCY = 3 };
-enum pseudo { METHOD = 1, SCHEME = 2, AUTHORITY = 4, PATH = 8, PROTOCOL = 16 };
+enum pseudo { METHOD = 1, SCHEME = 2, AUTHORITY = 4, PATH = 8, PROTOCOL = 16, STATUS = 32 };
 
 void h2_head_begin(struct h2_head *head, enum h2_head_kind kind)
 {
@@ -38,11 +38,12 @@ static str *pseudo_of(struct h2_head *head, str name, enum pseudo *bit)
     } all[] = {
         { S(":method"), METHOD, &head->method },          { S(":scheme"), SCHEME, &head->scheme },
         { S(":authority"), AUTHORITY, &head->authority }, { S(":path"), PATH, &head->path },
-        { S(":protocol"), PROTOCOL, &head->protocol },
+        { S(":protocol"), PROTOCOL, &head->protocol },    { S(":status"), STATUS, &head->code },
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (str_equal(name, all[i].name)) {
+        bool is_responses = all[i].bit == STATUS;
+        if (is_responses == (head->kind == H2_HEAD_RESPONSE) && str_equal(name, all[i].name)) {
             *bit = all[i].bit;
             return all[i].to;
         }
@@ -150,16 +151,26 @@ static void note(struct h2_head *head, enum field_id id, str value)
     case FIELD_UPGRADE:
         malformed(head, "field of the connection");
         break;
+    case FIELD_CONTENT_LENGTH:
+        take_length(head, value);
+        break;
     case FIELD_TE:
-        if (!str_equal_nocase(value, S("trailers")))
+        if (head->kind == H2_HEAD_RESPONSE)
+            malformed(head, "field of the connection");
+        else if (!str_equal_nocase(value, S("trailers")))
             malformed(head, "te other than trailers");
         break;
+    default:
+        break;
+    }
+}
+
+static void note_of_request(struct h2_head *head, enum field_id id, str value)
+{
+    switch (id) {
     case FIELD_HOST:
         head->hosts++;
         head->host = value;
-        break;
-    case FIELD_CONTENT_LENGTH:
-        take_length(head, value);
         break;
     case FIELD_EXPECT:
         take_expect(head, value);
@@ -213,6 +224,9 @@ static void take_field(struct h2_head *head, struct arena *arena, struct fields 
         return;
     }
     note(head, id, value);
+    if (head->kind == H2_HEAD_RESPONSE)
+        return;
+    note_of_request(head, id, value);
     if (id == FIELD_OTHER && str_equal(name, S("priority")))
         take_priority(head, value);
 }
@@ -376,4 +390,38 @@ bool h2_head_request(struct h2_head *head, bool end, struct arena *arena, struct
         return refuse(head, 501, "CONNECT is not served");
     return read_target(head, arena, out) && read_framing(head, end, out) &&
            read_authority(head, arena, fields, out) && join_cookies(head, arena, fields);
+}
+
+/* -- a response ---------------------------------------------------------------------------------------------------- */
+
+/* RFC 9113 8.3.2, 8.6. */
+static bool read_code(struct h2_head *head, struct h1_response *out)
+{
+    uint64_t code = 0;
+
+    if (!(head->pseudo & STATUS))
+        return fail(head, "pseudo-field missing");
+    if (head->code.n != 3 || !str_to_u64(head->code, &code) || code < 100 || code > 599)
+        return fail(head, "malformed :status");
+    if (code == 101)
+        return fail(head, "status 101");
+    out->status = (int)code;
+    return true;
+}
+
+bool h2_head_response(struct h2_head *head, bool end, struct h2_asked asked, struct h1_response *out)
+{
+    *out = (struct h1_response){ .minor = 1, .keep_alive = true };
+    if (head->malformed || head->status || !read_code(head, out))
+        return false;
+    bool is_tunnel = asked.connect && out->status / 100 == 2;
+    bool bodiless = asked.head || out->status < 200 || out->status == 204 || out->status == 304;
+    out->has_length = head->has_length && !is_tunnel;
+    out->content_length = out->has_length ? head->length : 0;
+    if (out->status < 200 && (end || out->content_length))
+        return fail(head, end ? "interim response that ends its stream" : "interim response that announces content");
+    if (!bodiless && end && out->content_length)
+        return fail(head, "content-length of a response without content");
+    out->body = bodiless || end ? BODY_NONE : out->has_length ? BODY_LENGTH : BODY_UNTIL_CLOSE;
+    return true;
 }

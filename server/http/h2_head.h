@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* h2_head.h: heads of HTTP/2 messages: fields one by one as HPACK unpacks them, then what they mean together.
  *
- * Shape:   h2_head_begin, h2_head_take for each field, h2_head_request at the end. What is malformed (RFC 9113 8.1.1)
- *          is remembered, and the rest is read all the same, as the peer's tables must stay in step.
+ * Shape:   h2_head_begin, h2_head_take for each field, h2_head_request or _response at the end. What is malformed
+ *          (RFC 9113 8.1.1) is remembered, and the rest is read all the same, as the peer's tables must stay in step.
  * Owner:   names and values are copied into the arena; known names in their canonical spelling.
- * Errors:  malformed: the stream is to be reset with PROTOCOL_ERROR. status and why: a request to be answered so.
+ * Errors:  malformed: the stream is to be reset with PROTOCOL_ERROR. status and why: a request to be answered so; a
+ *          response is beyond a limit.
  * Source:  RFC 9113 8, RFC 8441 4, RFC 9218 4. */
 #ifndef HTTP_H2_HEAD_H
 #define HTTP_H2_HEAD_H
@@ -17,11 +18,12 @@ struct h2_head_limits { /* 431 above them */
 };
 uint64_t h2_head_list_most(const struct h2_head_limits *limits); /* as SETTINGS_MAX_HEADER_LIST_SIZE counts */
 
-enum h2_head_kind { H2_HEAD_REQUEST, H2_HEAD_TRAILERS };
+enum h2_head_kind { H2_HEAD_REQUEST, H2_HEAD_RESPONSE, H2_HEAD_TRAILERS };
 
 struct h2_head {
     enum h2_head_kind kind;
     str method, scheme, authority, path, protocol;
+    str code; /* :status */
     const char *malformed; /* static; the first reason */
     int status;            /* to be answered so; 0: fine */
     const char *why;
@@ -56,5 +58,13 @@ struct h2_request {
 /* Behind the last field: Host stands in the fields, cookies are one field again. False: head says why. */
 bool h2_head_request(struct h2_head *head, bool end, struct arena *arena, struct fields *fields,
                      struct h2_request *out);
+
+/* What a response answers. */
+struct h2_asked {
+    bool head;    /* its length says nothing of content */
+    bool connect; /* success has neither length nor end */
+};
+/* Likewise of a response, interim ones too: as HTTP/1's would be read. */
+bool h2_head_response(struct h2_head *head, bool end, struct h2_asked asked, struct h1_response *out);
 
 #endif

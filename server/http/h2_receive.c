@@ -18,6 +18,14 @@ static void set_priority(struct h2_session *session, uint32_t id, const struct h
     h2_heed(session, nghttp2_session_change_extpri_stream_priority(session->ng, (int32_t)id, &priority, 0));
 }
 
+void h2_attach(struct h2_session *session, struct h2_stream *stream, uint32_t id)
+{
+    stream->id = id;
+    stream->session = session;
+    stream->window = H2_WINDOW_FIRST;
+    list_init(&stream->touched);
+}
+
 static void open_stream(struct h2_session *session, uint32_t id)
 {
     struct h2_stream *stream = session->calls->open(session->owner, id);
@@ -27,11 +35,8 @@ static void open_stream(struct h2_session *session, uint32_t id)
                 nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, (int32_t)id, NGHTTP2_REFUSED_STREAM));
         return;
     }
-    stream->id = id;
-    stream->session = session;
-    stream->window = H2_WINDOW_FIRST;
+    h2_attach(session, stream, id);
     stream->bytes_in = session->frame_bytes;
-    list_init(&stream->touched);
     nghttp2_session_set_stream_user_data(session->ng, (int32_t)id, stream);
     session->head_of = stream;
 }
@@ -46,15 +51,21 @@ static struct h2_stream *receiving(struct h2_stream *stream)
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
     struct h2_session *session = user;
+    enum h2_head_kind kind = H2_HEAD_TRAILERS;
 
     (void)ng;
     session->head_of = NULL;
-    session->head_is_trailers = frame->headers.cat != NGHTTP2_HCAT_REQUEST;
-    if (!session->head_is_trailers)
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        kind = H2_HEAD_REQUEST;
         open_stream(session, (uint32_t)frame->hd.stream_id);
-    else
+    } else {
         session->head_of = receiving(h2_stream_of(session, frame->hd.stream_id));
-    h2_head_begin(&session->head, session->head_is_trailers ? H2_HEAD_TRAILERS : H2_HEAD_REQUEST);
+    }
+    if (h2_is_client(session) && session->head_of && !session->head_of->answered) {
+        kind = H2_HEAD_RESPONSE;
+        session->head_of->fields->count = 0; /* an interim one's */
+    }
+    h2_head_begin(&session->head, kind);
     return 0;
 }
 
@@ -70,7 +81,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     if (!stream)
         return 0;
     bool fine = h2_head_take(&session->head, &session->limits.head, stream->arena,
-                             session->head_is_trailers ? stream->trailers : stream->fields,
+                             session->head.kind == H2_HEAD_TRAILERS ? stream->trailers : stream->fields,
                              (str){ (const char *)name, name_n }, (str){ (const char *)value, value_n });
     if (fine)
         return 0;
@@ -78,11 +89,16 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-static void break_stream(struct h2_stream *stream, const char *why)
+static void break_stream_with(struct h2_stream *stream, enum h2_code code, const char *why)
 {
     stream->session->calls->broken(stream, why);
     if (stream->session)
-        h2_reset(stream, H2_PROTOCOL_ERROR);
+        h2_reset(stream, code);
+}
+
+static void break_stream(struct h2_stream *stream, const char *why)
+{
+    break_stream_with(stream, H2_PROTOCOL_ERROR, why);
 }
 
 /* RFC 9113 8.1.1: the content is as long as content-length says. */
@@ -111,6 +127,28 @@ static void trailers_received(struct h2_session *session, struct h2_stream *stre
         end_received(stream);
 }
 
+/* A response to HEAD, a 204 and a 304 have no content, whatever length they speak of. */
+static void response_received(struct h2_session *session, struct h2_stream *stream, bool end)
+{
+    struct h2_head *head = &session->head;
+    struct h1_response response;
+
+    if (!h2_head_response(head, end, stream->asked, &response)) {
+        if (head->malformed)
+            break_stream(stream, head->malformed);
+        else
+            break_stream_with(stream, H2_CANCEL, head->why);
+        return;
+    }
+    if (response.status >= 200) {
+        stream->answered = true;
+        stream->received_end = end;
+        stream->has_length = response.body != BODY_UNTIL_CLOSE;
+        stream->length = response.body == BODY_LENGTH ? response.content_length : 0;
+    }
+    session->calls->response(stream, &response);
+}
+
 static void head_received(struct h2_session *session, const nghttp2_frame *frame)
 {
     struct h2_stream *stream = session->head_of;
@@ -119,8 +157,12 @@ static void head_received(struct h2_session *session, const nghttp2_frame *frame
     session->head_of = NULL;
     if (!stream || stream->reset)
         return;
-    if (session->head_is_trailers) {
+    if (session->head.kind == H2_HEAD_TRAILERS) {
         trailers_received(session, stream, end);
+        return;
+    }
+    if (session->head.kind == H2_HEAD_RESPONSE) {
+        response_received(session, stream, end);
         return;
     }
     stream->received_end = end;
@@ -148,6 +190,14 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     case NGHTTP2_PING:
         if (frame->hd.flags & NGHTTP2_FLAG_ACK)
             session->calls->pong(session->owner);
+        break;
+    case NGHTTP2_SETTINGS:
+        if (session->calls->settled && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
+            session->calls->settled(session->owner);
+        break;
+    case NGHTTP2_GOAWAY:
+        if (session->calls->leaving)
+            session->calls->leaving(session->owner, frame->goaway.error_code);
         break;
     default:
         break;
@@ -188,6 +238,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
         return 0;
     if (session->head_of == stream)
         session->head_of = NULL;
+    if (h2_is_client(session) && !stream->opened)
+        code = NGHTTP2_REFUSED_STREAM; /* its head never went out */
     forget(stream);
     session->calls->closed(stream, code);
     return 0;
@@ -216,6 +268,16 @@ static bool feed(struct h2_session *session, const uint8_t *p, size_t n)
     return false;
 }
 
+/* RFC 9113 8.1: of a response the head comes first. nghttp2 would end the connection for it. */
+static bool is_out_of_order(struct h2_session *session, const struct h2_frame *frame, struct h2_stream *stream)
+{
+    if (!h2_is_client(session) || frame->type != H2_DATA || !stream || stream->answered)
+        return false;
+    if (!stream->reset)
+        break_stream(stream, "content in front of its head");
+    return true;
+}
+
 /* A whole frame head is there: shall the frame be seen? */
 static bool begin_frame(struct h2_session *session)
 {
@@ -235,6 +297,7 @@ static bool begin_frame(struct h2_session *session)
     session->frame_bytes = H2_FRAME_HEAD + frame.length;
     if (stream)
         stream->bytes_in += session->frame_bytes;
+    session->dropping |= is_out_of_order(session, &frame, stream);
     return true;
 }
 

@@ -41,9 +41,15 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
         if (is_provoked(frame->rst_stream.error_code))
             count(session, H2_ABUSE_OUR_RESETS);
     }
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code)
+        session->why = h2_code_name(frame->goaway.error_code);
     if (!stream)
         return 0;
     stream->bytes_out += H2_FRAME_HEAD + frame->hd.length;
+    if (h2_is_client(session) && frame->hd.type == NGHTTP2_HEADERS) {
+        stream->opened = true;
+        h2_guard_opened(&session->guard, stream->id);
+    }
     bool has_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (has_end && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         stream->sent_end = true;
@@ -147,15 +153,22 @@ static nghttp2_nv pair(str name, str value)
                          NGHTTP2_NV_FLAG_NONE };
 }
 
+static bool is_dropped(enum field_id id, bool is_request)
+{
+    if (is_request && (id == FIELD_TE || id == FIELD_HOST)) /* what Host says is the target's authority */
+        return id == FIELD_HOST;
+    return id != FIELD_OTHER && field_is_hop_by_hop(id) && id != FIELD_TRAILER;
+}
+
 /* nghttp2 copies and lowers the names. Fields of the connection never cross (RFC 9113 8.2.2). */
-static size_t put_pairs(nghttp2_nv *to, const struct fields *fields)
+static size_t put_pairs(nghttp2_nv *to, const struct fields *fields, bool is_request)
 {
     size_t n = 0;
 
     for (uint32_t i = 0; i < fields->count; i++) {
         const struct field *field = &fields->items[i];
 
-        if (field->id != FIELD_OTHER && field_is_hop_by_hop(field->id) && field->id != FIELD_TRAILER)
+        if (is_dropped(field->id, is_request))
             continue;
         to[n++] = pair(field->name, field->value);
     }
@@ -188,7 +201,7 @@ static bool put_status(struct pairs *pairs, char digits[4], int status, const st
     digits[1] = (char)('0' + status / 10 % 10);
     digits[2] = (char)('0' + status % 10);
     pairs->at[pairs->n++] = pair(S(":status"), (str){ digits, 3 });
-    pairs->n += put_pairs(pairs->at + 1, fields);
+    pairs->n += put_pairs(pairs->at + 1, fields, false);
     return true;
 }
 
@@ -198,7 +211,7 @@ static int send_trailers(struct h2_stream *stream)
 
     if (!pairs_begin(&pairs, stream->source_trailers->count))
         return NGHTTP2_ERR_NOMEM;
-    pairs.n = put_pairs(pairs.at, stream->source_trailers);
+    pairs.n = put_pairs(pairs.at, stream->source_trailers, false);
     int rc = nghttp2_submit_trailer(stream->session->ng, (int32_t)stream->id, pairs.at, pairs.n);
     pairs_end(&pairs);
     return rc;
@@ -239,6 +252,42 @@ bool h2_respond(struct h2_stream *stream, int status, const struct fields *field
     return rc == 0;
 }
 
+static bool put_target(struct pairs *pairs, const struct h2_target *target, const struct fields *fields)
+{
+    const struct {
+        str name, value;
+    } all[] = {
+        { S(":method"), target->method },       { S(":scheme"), target->scheme }, { S(":path"), target->path },
+        { S(":authority"), target->authority }, { S(":protocol"), target->protocol },
+    };
+    const size_t count = sizeof(all) / sizeof(all[0]);
+
+    if (!pairs_begin(pairs, fields->count + (uint32_t)count))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (all[i].value.n)
+            pairs->at[pairs->n++] = pair(all[i].name, all[i].value);
+    pairs->n += put_pairs(pairs->at + pairs->n, fields, true);
+    return true;
+}
+
+bool h2_request(struct h2_session *session, struct h2_stream *stream, const struct h2_target *target,
+                const struct fields *fields, bool end)
+{
+    nghttp2_data_provider source = { .source.ptr = stream, .read_callback = read_source };
+    struct pairs pairs;
+
+    if (!h2_may_request(session) || !put_target(&pairs, target, fields))
+        return false;
+    int32_t id = nghttp2_submit_request(session->ng, NULL, pairs.at, pairs.n, end ? NULL : &source, stream);
+    pairs_end(&pairs);
+    h2_heed(session, id < 0 ? id : 0);
+    if (id < 0)
+        return false;
+    h2_attach(session, stream, (uint32_t)id);
+    return true;
+}
+
 void h2_wake(struct h2_stream *stream)
 {
     struct h2_session *session = stream->session;
@@ -255,7 +304,7 @@ void h2_wake(struct h2_stream *stream)
 static bool say_goodbye(struct h2_session *session, struct chain *out)
 {
     uint8_t text[H2_FRAME_HEAD + 8] = { 0 };
-    const uint32_t words[2] = { session->guard.last_id, session->fault.code };
+    const uint32_t words[2] = { h2_is_client(session) ? 0 : session->guard.last_id, session->fault.code };
 
     if (session->said_goodbye)
         return true;

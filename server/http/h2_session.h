@@ -23,11 +23,11 @@ struct h2_session {
     uint32_t frame_bytes; /* of it, its head included */
     uint64_t now_ms;
     struct h2_fault fault; /* the connection's end, when why is set */
+    const char *why; /* of the GOAWAY that nghttp2 sent by itself */
     bool said_goodbye;
     bool no_memory;
     struct h2_head head; /* one header block at a time */
     struct h2_stream *head_of;
-    bool head_is_trailers;
     struct chain *out;   /* while h2_produce runs */
     struct block *pen;   /* where frames are written */
     struct list touched;
@@ -42,6 +42,10 @@ static inline bool h2_is_broken(const struct h2_session *session) /* nothing but
 {
     return session->fault.why;
 }
+static inline bool h2_is_client(const struct h2_session *session)
+{
+    return session->guard.role == H2_CLIENT;
+}
 static inline struct h2_stream *h2_stream_of(struct h2_session *session, int32_t id)
 {
     return id ? nghttp2_session_get_stream_user_data(session->ng, id) : NULL;
@@ -52,6 +56,7 @@ nghttp2_mem h2_memory(struct h2_session *session);
 void h2_memory_drop(struct h2_session *session); /* all of it */
 
 /* h2_receive.c, h2_send.c */
+void h2_attach(struct h2_session *session, struct h2_stream *stream, uint32_t id); /* it is open from now on */
 void h2_hear(nghttp2_session_callbacks *callbacks);
 void h2_tell(nghttp2_session_callbacks *callbacks);
 

@@ -5,6 +5,7 @@ UNIT_TESTS += tests/unit/http/test_h1_body
 UNIT_TESTS += tests/unit/http/test_h1_request
 UNIT_TESTS += tests/unit/http/test_h1_response
 UNIT_TESTS += tests/unit/http/test_h1_write
+UNIT_TESTS += tests/unit/http/test_h2_client
 UNIT_TESTS += tests/unit/http/test_h2_guard
 UNIT_TESTS += tests/unit/http/test_h2_head
 UNIT_TESTS += tests/unit/http/test_media

@@ -19,7 +19,7 @@ static void set_up(void)
 {
     static const struct h2_frame settings = { .type = H2_SETTINGS };
 
-    h2_guard_init(&guard, 40000, 1000);
+    h2_guard_init(&guard, H2_SERVER, 40000, 1000);
     assert_int_equal(h2_guard_frame(&guard, &settings, H2_OPEN, 1000, &fault), H2_PASS);
 }
 
@@ -109,13 +109,71 @@ static void states_decide(void **state)
     }
 }
 
+/* What differs when we are the client. */
+static void what_a_server_may_send(void **state)
+{
+    static const struct {
+        const char *what;
+        uint32_t length;
+        uint8_t type;
+        uint32_t id;
+        enum h2_state state;
+        enum h2_verdict verdict;
+        enum h2_code code;
+    } cases[] = {
+        { "head on an open stream", 10, H2_HEADERS, 5, H2_OPEN, H2_PASS, 0 },
+        { "head on an idle stream", 10, H2_HEADERS, 11, H2_IDLE, H2_BREAK, H2_PROTOCOL_ERROR },
+        { "head on an even stream", 10, H2_HEADERS, 2, H2_IDLE, H2_BREAK, H2_PROTOCOL_ERROR },
+        { "head behind END_STREAM", 10, H2_HEADERS, 5, H2_HALF_CLOSED, H2_BREAK, H2_STREAM_CLOSED },
+        { "head on a closed stream", 10, H2_HEADERS, 3, H2_CLOSED, H2_BREAK, H2_STREAM_CLOSED },
+        { "head on a stream we reset", 10, H2_HEADERS, 9, H2_CLOSED, H2_PASS, 0 },
+        { "DATA on a closed stream", 10, H2_DATA, 3, H2_CLOSED, H2_BREAK, H2_STREAM_CLOSED },
+        { "DATA on a stream we reset", 10, H2_DATA, 9, H2_CLOSED, H2_PASS, 0 },
+        { "DATA on an idle stream", 10, H2_DATA, 11, H2_IDLE, H2_BREAK, H2_PROTOCOL_ERROR },
+        { "PUSH_PROMISE", 10, H2_PUSH_PROMISE, 5, H2_OPEN, H2_BREAK, H2_PROTOCOL_ERROR },
+        { "PRIORITY_UPDATE", 10, H2_PRIORITY_UPDATE, 0, H2_OPEN, H2_BREAK, H2_PROTOCOL_ERROR },
+        { "RST_STREAM of an idle stream", 4, H2_RST_STREAM, 11, H2_IDLE, H2_BREAK, H2_PROTOCOL_ERROR },
+        { "RST_STREAM of a closed stream", 4, H2_RST_STREAM, 3, H2_CLOSED, H2_PASS, 0 },
+        { "WINDOW_UPDATE of an idle stream", 4, H2_WINDOW_UPDATE, 11, H2_IDLE, H2_BREAK, H2_PROTOCOL_ERROR },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        h2_guard_init(&guard, H2_CLIENT, 40000, 1000);
+        see(0, H2_SETTINGS, 0, 0, H2_OPEN);
+        h2_guard_opened(&guard, 9);
+        h2_guard_closed(&guard, 3);
+        h2_guard_reset(&guard, 9);
+        enum h2_verdict verdict = see(cases[i].length, cases[i].type, H2_FLAG_END_HEADERS, cases[i].id, cases[i].state);
+        if (verdict != cases[i].verdict || (verdict == H2_BREAK && fault.code != cases[i].code))
+            fail_msg("%s: %d, code %d", cases[i].what, verdict, fault.code);
+    }
+}
+
+/* A client's clients may all go at once: more than the ring keeps. */
+static void many_taken_back_at_once_are_no_fault(void **state)
+{
+    (void)state;
+    h2_guard_init(&guard, H2_CLIENT, 40000, 1000);
+    see(0, H2_SETTINGS, 0, 0, H2_OPEN);
+    for (uint32_t id = 1; id < 1000; id += 2) {
+        h2_guard_opened(&guard, id);
+        h2_guard_closed(&guard, id);
+        h2_guard_reset(&guard, id);
+    }
+    for (uint32_t id = 1; id < 1000; id += 2) {
+        assert_int_equal(see(10, H2_DATA, 0, id, h2_guard_state(&guard, id)), H2_PASS);
+        assert_int_equal(see(4, H2_RST_STREAM, 0, id, h2_guard_state(&guard, id)), H2_PASS);
+    }
+}
+
 static void settings_come_first(void **state)
 {
     (void)state;
-    h2_guard_init(&guard, 40000, 1000);
+    h2_guard_init(&guard, H2_SERVER, 40000, 1000);
     assert_int_equal(see(8, H2_PING, 0, 0, H2_OPEN), H2_BREAK);
     assert_int_equal(fault.code, H2_PROTOCOL_ERROR);
-    h2_guard_init(&guard, 40000, 1000);
+    h2_guard_init(&guard, H2_SERVER, 40000, 1000);
     assert_int_equal(see(0, H2_SETTINGS, H2_FLAG_ACK, 0, H2_OPEN), H2_BREAK);
 }
 
@@ -216,6 +274,7 @@ static void content_earns_window_updates(void **state)
         h2_guard_sent(&guard, 16384);
         assert_int_equal(see(4, H2_WINDOW_UPDATE, 0, 0, H2_OPEN), H2_PASS);
         assert_int_equal(see(4, H2_WINDOW_UPDATE, 0, 1, H2_OPEN), H2_PASS);
+        assert_int_equal(see(8, H2_PING, 0, 0, H2_OPEN), H2_PASS);
     }
 }
 
@@ -235,6 +294,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frame_heads_are_read_and_written),
         cmocka_unit_test(states_decide),
+        cmocka_unit_test(what_a_server_may_send),
+        cmocka_unit_test(many_taken_back_at_once_are_no_fault),
         cmocka_unit_test(settings_come_first),
         cmocka_unit_test(a_header_block_is_one_piece),
         cmocka_unit_test(floods_end),

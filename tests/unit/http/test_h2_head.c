@@ -16,6 +16,7 @@ static struct arena *arena;
 static struct fields fields;
 static struct h2_head head;
 static struct h2_request request;
+static struct h1_response response;
 static const struct h2_head_limits limits = { .head_bytes = 2000, .fields = 20 };
 
 static int set_up(void **state)
@@ -233,6 +234,80 @@ static void lists_are_bounded(void **state)
     assert_in_range(fields.count, 1, 3); /* what is refused is not kept */
 }
 
+static bool read_response(const char *text, bool end, struct h2_asked asked)
+{
+    h2_head_begin(&head, H2_HEAD_RESPONSE);
+    assert_true(take_all(text));
+    return h2_head_response(&head, end, asked, &response);
+}
+
+static void malformed_responses(void **state)
+{
+    static const struct {
+        const char *text;
+        bool end;
+    } cases[] = {
+        /* 8.3.2 */
+        { "server=x", true }, { "", true }, { ":status=200|:status=200", true }, { ":status=", true },
+        { ":status=20", true }, { ":status=2000", true }, { ":status=2x0", true }, { ":status=099", true },
+        { ":status=600", true }, { ":status=+20", true }, { "server=x|:status=200", true },
+        { ":status=200|:method=GET", true }, { ":status=200|:path=/", true }, { ":status=200|:x=1", true },
+        /* 8.6: nothing is switched to */
+        { ":status=101", false },
+        /* 8.2.1, 8.2.2 */
+        { ":status=200|X-Upper=1", true }, { ":status=200|x=a\nb", true }, { ":status=200|x= a", true },
+        { ":status=200|connection=close", true }, { ":status=200|transfer-encoding=chunked", false },
+        { ":status=200|keep-alive=1", true }, { ":status=200|upgrade=h2c", true }, { ":status=200|te=trailers", true },
+        { ":status=200|proxy-connection=close", true },
+        /* 8.1.1, 8.1 */
+        { ":status=200|content-length=1", true }, { ":status=200|content-length=x", false },
+        { ":status=200|content-length=1|content-length=1", false },
+        { ":status=103", true }, { ":status=103|content-length=5", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (read_response(cases[i].text, cases[i].end, (struct h2_asked){ 0 }) || !head.malformed)
+            fail_msg("%s", cases[i].text);
+}
+
+static void responses_are_read(void **state)
+{
+    static const struct {
+        const char *text;
+        bool end;
+        struct h2_asked asked;
+        int status;
+        enum body_kind body;
+        bool has_length;
+        uint64_t length;
+    } cases[] = {
+        { ":status=200|content-length=5", false, { 0 }, 200, BODY_LENGTH, true, 5 },
+        { ":status=200", false, { 0 }, 200, BODY_UNTIL_CLOSE, false, 0 },
+        { ":status=200", true, { 0 }, 200, BODY_NONE, false, 0 },
+        { ":status=200|content-length=0", true, { 0 }, 200, BODY_NONE, true, 0 },
+        { ":status=200|content-length=5", true, { .head = true }, 200, BODY_NONE, true, 5 },
+        { ":status=304|content-length=5", true, { 0 }, 304, BODY_NONE, true, 5 },
+        { ":status=204", true, { 0 }, 204, BODY_NONE, false, 0 },
+        { ":status=103|link=x", false, { 0 }, 103, BODY_NONE, false, 0 },
+        { ":status=100", false, { 0 }, 100, BODY_NONE, false, 0 },
+        { ":status=200|content-length=5", false, { .connect = true }, 200, BODY_UNTIL_CLOSE, false, 0 },
+        { ":status=403|content-length=5", false, { .connect = true }, 403, BODY_LENGTH, true, 5 },
+        { ":status=200|host=x|expect=y|cookie=a|cookie=b", true, { 0 }, 200, BODY_NONE, false, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        if (!read_response(cases[i].text, cases[i].end, cases[i].asked))
+            fail_msg("%s: %s", cases[i].text, head.malformed ? head.malformed : head.why);
+        assert_int_equal(response.status, cases[i].status);
+        assert_int_equal(response.body, cases[i].body);
+        assert_int_equal(response.has_length, cases[i].has_length);
+        assert_int_equal(response.content_length, cases[i].length);
+    }
+    assert_int_equal(fields_count_id(&fields, FIELD_COOKIE), 2); /* crumbs are of requests */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +320,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(priorities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(trailers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lists_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(malformed_responses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(responses_are_read, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
