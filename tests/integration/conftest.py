@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 from lib import daemon
+from lib.browser import Browser
 from lib.certificates import Certificates
 from lib.daemon import Weir
 from lib.origin import AnsweringOrigin, Origin
@@ -93,6 +94,21 @@ def certificates(session_folder):
     path = session_folder / "certificates"
     path.mkdir()
     return Certificates(path)
+
+
+@pytest.fixture(scope="session")
+def chromium(session_folder, certificates):
+    folder = session_folder / "browser"
+    folder.mkdir()
+    one = Browser(folder, certificates.path("ca.crt"))
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def browser(chromium):
+    """A page of the one Chromium, without anything of the tests before."""
+    return chromium.new_page()
 
 
 def program(start, folder, *args):

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """HTTP/2 connections from their beginning to their end: priorities, idleness, reloads, stops, WebSockets (RFC 8441)."""
 
-import base64
-import hashlib
 import shutil
 import struct
 import subprocess
@@ -12,9 +10,8 @@ import pytest
 from lib import http2
 from lib.http2 import (DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW, NO_ERROR, PRIORITY_UPDATE,
                        RST_STREAM)
+from lib.origin import websocket_answer
 from lib.patience import eventually
-
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 @pytest.fixture
@@ -180,19 +177,6 @@ def websocket(client, *fields, path="/chat"):
                           flags=END_HEADERS)
 
 
-def answer_to(request):
-    key = request.get("Sec-WebSocket-Key")
-    assert len(base64.b64decode(key)) == 16
-    return base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
-
-
-def accept(connection):
-    request = connection.request()
-    connection.send(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    f"Sec-WebSocket-Accept: {answer_to(request)}\r\nSec-WebSocket-Protocol: chat\r\n\r\n".encode())
-    return request
-
-
 def test_extended_connect_is_announced(house):
     client = http2.connect(house)
     assert client.is_alive()
@@ -204,7 +188,7 @@ def test_websocket(house):
     stream = websocket(client, ("sec-websocket-protocol", "chat"))
     client.data(stream, b"early")
     connection = house.origin.take()
-    request = accept(connection)
+    request = connection.accept_websocket("Sec-WebSocket-Protocol: chat")
     assert (request.method, request.target) == ("GET", "/chat")
     assert request.get("Upgrade") == "websocket" and request.get("Connection") == "Upgrade"
     assert request.get("Sec-WebSocket-Version") == "13" and request.get("Origin") == "http://a.test"
@@ -230,7 +214,7 @@ def test_the_log_has_the_status_that_the_client_saw(weir, origin, folder):
     client = http2.connect(house)
     stream = websocket(client)
     connection = origin.take()
-    accept(connection)
+    connection.accept_websocket()
     assert dict(client.next_of(stream, HEADERS).payload)[":status"] == "200"
     connection.close()
     client.data(stream, b"", end=True)
@@ -245,7 +229,7 @@ def test_an_answer_to_another_key(house, proof):
     client = http2.connect(house)
     stream = websocket(client)
     connection = house.origin.take()
-    due = answer_to(connection.request())
+    due = websocket_answer(connection.request())
     connection.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
                     proof.replace("%s", due).encode() + b"\r\n")
     assert client.response(stream).status == 502
@@ -258,7 +242,7 @@ def test_websocket_that_the_origin_ends(house):
     client = http2.connect(house)
     stream = websocket(client)
     connection = house.origin.take()
-    accept(connection)
+    connection.accept_websocket()
     client.next_of(stream, HEADERS)
     connection.send(b"last words")
     connection.close()
@@ -277,7 +261,7 @@ def test_websocket_that_the_client_resets(house):
     client = http2.connect(house)
     stream = websocket(client)
     connection = house.origin.take()
-    accept(connection)
+    connection.accept_websocket()
     client.next_of(stream, HEADERS)
     client.reset(stream)
     assert connection.is_closed()

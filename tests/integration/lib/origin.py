@@ -4,6 +4,8 @@
 Origin         is played by the test itself, step by step: take() a connection on which a request came, read, send.
 AnsweringOrigin  answers by itself in threads, and keeps what it was sent."""
 
+import base64
+import hashlib
 import os
 import select
 import selectors
@@ -13,6 +15,13 @@ import time
 
 from lib.message import Closed, Message, Request, Stream
 from lib.patience import PATIENCE
+
+
+def websocket_answer(request):
+    """What Sec-WebSocket-Accept has to be."""
+    key = request.get("Sec-WebSocket-Key")
+    assert len(base64.b64decode(key)) == 16
+    return base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
 
 
 class OriginConnection(Stream):
@@ -29,6 +38,14 @@ class OriginConnection(Stream):
         """An answer with Content-Length."""
         lines = [f"HTTP/1.1 {status} {reason}", *fields, f"Content-Length: {len(body)}"]
         self.send("".join(line + "\r\n" for line in lines).encode("latin-1") + b"\r\n" + body)
+
+    def accept_websocket(self, *fields):
+        """Takes the next request for a WebSocket, and says yes (RFC 6455 4.2.2)."""
+        request = self.request()
+        self.send("".join(line + "\r\n" for line in [
+            "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {websocket_answer(request)}", *fields, ""]).encode())
+        return request
 
 
 def listening(address):
@@ -221,4 +238,5 @@ def request_of(text):
     return Request(head, head[:-4].split(b"\r\n"))
 
 
-__all__ = ["AnsweringOrigin", "Message", "Origin", "OriginConnection", "plain_answer", "request_of"]
+__all__ = ["AnsweringOrigin", "Message", "Origin", "OriginConnection", "plain_answer", "request_of",
+           "websocket_answer"]

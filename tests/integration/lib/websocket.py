@@ -2,6 +2,7 @@
 """Python's websockets, both ends, driven from plain code: their loop runs in a thread."""
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -27,12 +28,13 @@ class Loop:
 
 
 class EchoServer(Loop):
-    """Sends every message back; keeps the headers of each handshake."""
+    """Sends every message back, and closes when it is told to: "close 4000 why". Keeps the headers of each handshake
+    and the code that each connection ended with."""
 
     def __init__(self, path=None, tls=None):
         """path: a unix socket instead of a port."""
         super().__init__()
-        self.handshakes = []
+        self.handshakes, self.codes = [], []
         self.server = self.do(self._start(path, tls))
         self.address = path or "127.0.0.1:%d" % self.server.sockets[0].getsockname()[1]
         self.url = f"unix:{path}" if path else f"{'https' if tls else 'http'}://{self.address}"
@@ -46,8 +48,13 @@ class EchoServer(Loop):
 
     async def _echo(self, socket, *_):
         self.handshakes.append(socket.request_headers)
-        async for message in socket:
-            await socket.send(message)
+        with contextlib.suppress(websockets.ConnectionClosed):
+            async for message in socket:
+                if isinstance(message, str) and message.startswith("close "):
+                    await socket.close(int(message.split()[1]), message.split(maxsplit=2)[2])
+                else:
+                    await socket.send(message)
+        self.codes.append((socket.close_code, socket.close_reason))
 
     def stop(self):
         async def close():
