@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "upstream/exchange.h"
-#include "upstream/announce.h"
 #include "upstream/hop.h"
 #include "upstream/server_figures.h"
 #include "upstream/version.h"
@@ -54,11 +53,8 @@ static void note_failure(struct exchange *x, int status, const char *why)
 
 void exchange_let_go(struct exchange *x)
 {
-    struct upstream_conn *uc = x->uc;
-
-    x->uc = NULL;
-    if (uc)
-        pool_close(uc);
+    x->leased = false;
+    x->carrier->let_go(x);
 }
 
 static void end_badly(struct exchange *x, int status, const char *why)
@@ -118,14 +114,11 @@ static void give_up_server(struct exchange *x, int status, const char *why)
 
 void exchange_complete(struct exchange *x, bool reusable)
 {
-    struct upstream_conn *uc = x->uc;
-
-    x->uc = NULL;
+    x->leased = false;
     x->phase = EXCHANGE_OVER;
     x->r->upstream_us = clock_us() - x->started_us;
     exchange_count_out(x, WEIR_OUTCOME_OK);
-    uc->keep = reusable && x->body_done && !x->write_failed;
-    pool_give_back(uc, x->upstream->keepalive, x->upstream->keepalive_timeout);
+    x->carrier->give_back(x, reusable);
 }
 
 /* RFC 9112 9.3.1: a kept connection may be closed by the origin just as we use it; that is no failure of the server. */
@@ -153,22 +146,20 @@ static void note_connection(const struct exchange *x)
         latency_add(&row[SERVER_CONNECT_TIME], now > x->connect_us ? now - x->connect_us : 0);
 }
 
-static void begin(struct exchange *x, struct upstream_conn *uc, bool reused)
+void exchange_begin(struct exchange *x, bool reused)
 {
-    x->uc = uc;
-    uc->exchange = x;
-    uc->uses++;
+    x->leased = true;
     x->phase = EXCHANGE_HEAD;
     x->reused = reused;
     note_connection(x);
     x->got_bytes = x->wrote_bytes = x->write_failed = x->body_done = false;
-    conn_set_due(&uc->conn, x->r->plan->core->timeout_response);
+    x->carrier->set_due(x, x->r->plan->core->timeout_response);
     if (!exchange_put_head(x)) {
         if (x->phase == EXCHANGE_HEAD)
             exchange_fail(x, 503, "head could not be made");
         return;
     }
-    exchange_send(x);
+    x->carrier->send(x);
 }
 
 static void resolve(struct exchange *x);
@@ -211,7 +202,7 @@ static void note_target(struct exchange *x, bool worked)
 }
 
 /* A name's other addresses are tried before the server counts as failed. */
-static void connect_failed(struct exchange *x, const char *why)
+void exchange_connect_failed(struct exchange *x, const char *why)
 {
     note_target(x, false);
     if (server_of(x)->host.n && x->addresses_tried < pool_of(x)->addresses.count) {
@@ -225,12 +216,10 @@ static void connect_failed(struct exchange *x, const char *why)
 static void connect_to(struct exchange *x, const struct addr *to)
 {
     x->phase = EXCHANGE_CONNECTING;
-    x->uc = pool_connect(pool_of(x), to, x);
-    if (!x->uc) {
-        connect_failed(x, "connection refused");
-        return;
-    }
-    conn_set_due(&x->uc->conn, x->r->plan->core->timeout_connect);
+    if (x->carrier->connect(x, to))
+        x->carrier->set_due(x, x->r->plan->core->timeout_connect);
+    else
+        exchange_connect_failed(x, "connection refused");
 }
 
 static struct addr addr_of(const struct sockaddr_storage *storage)
@@ -313,20 +302,9 @@ static void connect_fresh(struct exchange *x)
         connect_to(x, &server_of(x)->addr);
 }
 
-static struct upstream_conn *take_idle(struct exchange *x, struct pool *pool, const struct addr *to)
-{
-    struct proxy_ends ends;
-
-    if (!x->upstream->proxy_version)
-        return pool_take_idle(pool, to, NULL);
-    announce_ends(x->r, &ends);
-    return pool_take_idle(pool, to, &ends);
-}
-
 void exchange_go(struct exchange *x)
 {
     struct pool *pool = pool_of(x);
-    struct upstream_conn *uc;
     struct addr to;
 
     if (server_of(x)->host.n && clock_ms() >= pool->addresses_until)
@@ -339,52 +317,20 @@ void exchange_go(struct exchange *x)
     bool has_targets = pool->addresses.is_service && pool->addresses.count > 0;
     if (has_targets) /* first, so that requests on kept connections go by the weights too */
         to = next_address(x);
-    uc = take_idle(x, pool, has_targets ? &to : NULL);
     x->attempt_us = clock_us();
     x->head_us = 0;
     x->r->upstream_addr = server_of(x)->name;
-    if (uc)
-        begin(x, uc, true);
-    else if (has_targets)
+    if (x->carrier->take(x, has_targets ? &to : NULL))
+        return;
+    if (has_targets)
         connect_to(x, &to);
     else
         connect_fresh(x);
 }
 
-static void on_connected(struct exchange *x)
+void exchange_connected(struct exchange *x)
 {
-    struct upstream_conn *uc = x->uc;
-    int version = (int)x->upstream->proxy_version;
-
-    if (version && !uc->conn.transport) {
-        announce_ends(x->r, &uc->announced);
-        if (!announce_send(&uc->conn, version, &uc->announced)) {
-            connect_failed(x, "connection broke while sending the PROXY header");
-            return;
-        }
-    }
-    if (x->upstream->tls && !uc->conn.transport) {
-        void *state = x->upstream->tls->open(x->upstream->tls_prepared, conn_fd(&uc->conn));
-        if (!state || !conn_start_transport(&uc->conn, x->upstream->tls, state))
-            give_up_server(x, 502, "no memory for TLS");
-        return;
-    }
-    begin(x, uc, false);
-}
-
-void exchange_conn_ready(struct upstream_conn *uc, bool ok)
-{
-    struct exchange *x = uc->exchange;
-    bool handshake = uc->conn.transport != NULL;
-
-    if (ok) {
-        note_target(x, true);
-        on_connected(x);
-        return;
-    }
-    str parts[] = { handshake ? S("TLS: ") : S("connection "), str_of(uc->conn.why ? uc->conn.why : "failed") };
-    str why = arena_concat(x->r->arena, parts, 2);
-    connect_failed(x, why.p ? why.p : "connection failed");
+    note_target(x, true);
 }
 
 /* -- what the engine calls ----------------------------------------------------------------------------------------- */
@@ -425,6 +371,7 @@ static void start(struct weir_req *r)
     }
     x->r = r;
     x->upstream = upstream;
+    x->carrier = &carrier_h1;
     exchange_use_local(x, local);
     x->server = -1;
     exchange_find_sticky(x);
@@ -446,31 +393,28 @@ static void more_body(struct weir_req *r)
 {
     struct exchange *x = r->origin_data;
 
-    if (!x->uc) {
-        if (x->phase == EXCHANGE_OVER)
-            chain_clear(&r->up.out); /* answered before the request was whole: the rest is nobody's */
-        return;
-    }
-    if (x->phase != EXCHANGE_HEAD && x->phase != EXCHANGE_BODY && x->phase != EXCHANGE_RAW)
-        return;
-    exchange_send(x);
+    if (x->leased)
+        x->carrier->send(x);
+    else if (x->phase == EXCHANGE_OVER)
+        chain_clear(&r->up.out); /* answered before the request was whole: the rest is nobody's */
 }
 
 static void more_room(struct weir_req *r)
 {
     struct exchange *x = r->origin_data;
 
-    if (!x->uc)
+    if (!x->leased)
         return;
     if (r->phase == PHASE_TUNNEL && x->phase == EXCHANGE_BODY) {
         x->phase = EXCHANGE_RAW;
         x->body_done = false;
-        conn_cancel_due(&x->uc->conn);
+        x->carrier->set_due(x, 0);
+        x->carrier->tunnel(x);
     }
-    if (x->phase == EXCHANGE_BODY && !conn_has_due(&x->uc->conn)) /* it passed while the client was slow */
-        conn_set_due(&x->uc->conn, r->plan->core->timeout_response);
+    if (x->phase == EXCHANGE_BODY && !x->carrier->has_due(x)) /* it passed while the client was slow */
+        x->carrier->set_due(x, r->plan->core->timeout_response);
     if (x->phase == EXCHANGE_BODY || x->phase == EXCHANGE_RAW)
-        exchange_receive(x);
+        x->carrier->receive(x);
 }
 
 static void abandon(struct weir_req *r)
@@ -493,41 +437,25 @@ static void abandon(struct weir_req *r)
 const struct origin_calls exchange_origin = { .start = start, .more_body = more_body, .more_room = more_room,
                                               .abandon = abandon };
 
-/* -- what the connection says -------------------------------------------------------------------------------------- */
-
-void exchange_conn_readable(struct upstream_conn *uc)
-{
-    exchange_receive(uc->exchange);
-}
-
-void exchange_conn_writable(struct upstream_conn *uc)
-{
-    struct exchange *x = uc->exchange;
-
-    exchange_write(x);
-    if (x->uc == uc && !uc->out.n)
-        exchange_send(x);
-}
+/* -- deadlines ----------------------------------------------------------------------------------------------------- */
 
 static bool waits_for_client(const struct exchange *x)
 {
     const struct body *up = &x->r->up;
 
-    return !x->body_done && !x->write_failed && !x->uc->out.n && !up->in_end && body_room(up) > 0;
+    return !x->body_done && !x->write_failed && x->carrier->is_all_sent(x) && !up->in_end && body_room(up) > 0;
 }
 
-void exchange_conn_due(struct upstream_conn *uc)
+void exchange_due(struct exchange *x)
 {
-    struct exchange *x = uc->exchange;
-
     switch (x->phase) {
     case EXCHANGE_CONNECTING:
         note_target(x, false);
-        give_up_server(x, 504, uc->conn.transport ? "TLS handshake timed out" : "connection timed out");
+        give_up_server(x, 504, x->carrier->conn(x)->transport ? "TLS handshake timed out" : "connection timed out");
         return;
     case EXCHANGE_HEAD:
         if (waits_for_client(x)) { /* whose own deadline runs */
-            conn_set_due(&uc->conn, x->r->plan->core->timeout_response);
+            x->carrier->set_due(x, x->r->plan->core->timeout_response);
             return;
         }
         if (!exchange_try_elsewhere(x, RETRY_TIMEOUT, 504, "no response in time"))

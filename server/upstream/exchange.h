@@ -2,6 +2,10 @@
 /* exchange.h: one request's way to an upstream and back: choose a server, lease a connection, send, receive, retry,
  * give back.
  *
+ *     exchange.c, _choose.c, _request.c, _response.c: whatever version is spoken
+ *        |  ^
+ *        v  | struct carrier_calls: carrier_h1*.c
+ *
  * Shape:   IDLE -> [QUEUED] -> RESOLVING -> CONNECTING -> HEAD -> BODY -> OVER; or RAW, behind a 101.
  * Owner:   the request's arena.
  * Thread:  the request's worker.
@@ -18,11 +22,35 @@ enum exchange_phase { EXCHANGE_IDLE, EXCHANGE_QUEUED, EXCHANGE_RESOLVING,
                       EXCHANGE_CONNECTING, EXCHANGE_HEAD, EXCHANGE_BODY,
                       EXCHANGE_RAW, EXCHANGE_OVER };
 
+struct exchange;
+
+/* What the version of HTTP that the servers speak makes of an exchange: something is leased that carries it. */
+struct carrier_calls {
+    /* From what is open: exchange_begin was called. False: there is nothing, or nothing that goes there (NULL: anywhere
+     * will do). */
+    bool (*take)(struct exchange *x, const struct addr *to);
+    /* exchange_begin or exchange_connect_failed follows. False: it failed at once. */
+    bool (*connect)(struct exchange *x, const struct addr *to);
+    struct conn *(*conn)(const struct exchange *x); /* what it runs over, or waits for; NULL: none */
+    bool (*add_fields)(struct exchange *x, struct fields *fields, bool wants_trailers); /* what only this version has */
+    bool (*put_head)(struct exchange *x); /* r->up_fields; false without memory */
+    void (*send)(struct exchange *x);     /* content as far as it goes */
+    void (*receive)(struct exchange *x);  /* the response has room (again) */
+    void (*tunnel)(struct exchange *x);   /* EXCHANGE_RAW from now on */
+    bool (*is_all_sent)(const struct exchange *x); /* of what came */
+    void (*set_due)(struct exchange *x, uint64_t ms); /* exchange_due then; 0: not any more */
+    bool (*has_due)(const struct exchange *x);
+    void (*give_back)(struct exchange *x, bool reusable); /* the response is whole */
+    void (*let_go)(struct exchange *x);   /* the rest of it is unwanted; fine when nothing is leased */
+};
+extern const struct carrier_calls carrier_h1;
+
 struct exchange {
     struct weir_req *r;
     struct weir_upstream *upstream;
     struct upstream_local *local;
-    struct upstream_conn *uc;   /* leased; NULL before and after */
+    const struct carrier_calls *carrier;
+    struct upstream_conn *uc;   /* HTTP/1: leased; NULL before and after */
     struct list waiting;        /* for a place, or for the server's addresses */
     struct deadline deadline;   /* while there is no connection */
     enum exchange_phase phase;
@@ -33,6 +61,7 @@ struct exchange {
     uint64_t connect_us;          /* when a new connection was wanted */
     uint64_t attempt_us, head_us; /* at this server; its response head, 0: none yet */
     uint64_t body_taken;        /* content bytes of the request taken from the pipeline: they cannot be had again */
+    bool leased;                /* a carrier has it */
     bool chunked, body_done, reused, got_bytes, wrote_bytes, write_failed, counted;
     bool is_malformed;          /* what the server sent is no HTTP */
     int32_t sticks_to; /* the server that the client's cookie names; -1: none that holds */
@@ -57,15 +86,24 @@ void exchange_leave_queue(struct exchange *x);
 void exchange_queue_due(struct exchange *x);
 bool exchange_is_repeatable(const struct exchange *x);
 
-/* exchange_send.c */
+/* exchange_request.c */
 bool exchange_put_head(struct exchange *x); /* false: not enough memory, or a hook refused (then answered) */
-void exchange_send(struct exchange *x); /* content as far as it goes: put and written */
-void exchange_write(struct exchange *x);
+/* A turn of the body: what a carrier took was counted. False: the exchange failed. */
+bool exchange_body_taken(struct exchange *x, uint64_t n);
 
-/* exchange_receive.c */
-void exchange_receive(struct exchange *x);
+/* exchange_response.c; behind each of them the exchange may be over or elsewhere */
+enum { RESPONSE_HEAD_MOST = 64 * 1024, RESPONSE_FIELDS_MOST = 500 };
+void exchange_interim_head(struct exchange *x, int status, struct fields *fields);
+void exchange_final_head(struct exchange *x, const struct h1_response *head, struct fields *fields);
+void exchange_malformed(struct exchange *x, const char *why);
 
-/* exchange.c, for the other two */
+/* exchange.c, for carriers */
+void exchange_begin(struct exchange *x, bool reused); /* it is leased: the request may go */
+void exchange_connect_failed(struct exchange *x, const char *why); /* what was leased is let go of */
+void exchange_connected(struct exchange *x); /* as far as TCP goes */
+void exchange_due(struct exchange *x);
+
+/* exchange.c, for the others */
 void exchange_use_local(struct exchange *x, struct upstream_local *local); /* lets go of the one it had */
 void exchange_find_sticky(struct exchange *x); /* which server its cookie names */
 void exchange_go(struct exchange *x); /* to the server that was chosen */
@@ -76,6 +114,6 @@ bool exchange_try_elsewhere(struct exchange *x, unsigned class, int status, cons
 void exchange_conn_broken(struct exchange *x, const char *why);      /* retries when that is safe */
 /* the response is whole: gives the connection back */
 void exchange_complete(struct exchange *x, bool reusable);
-void exchange_let_go(struct exchange *x);                            /* closes the connection */
+void exchange_let_go(struct exchange *x);
 
 #endif

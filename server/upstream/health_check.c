@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "loop/resolver.h"
 #include "net/conn.h"
-#include "upstream/announce.h"
+#include "upstream/hello.h"
 #include "upstream/server_figures.h"
 #include "upstream/upstream.h"
 
@@ -157,7 +157,7 @@ static void send_request(struct check *c)
 static void on_ready(struct conn *conn, bool ok)
 {
     struct check *c = list_entry(conn, struct check, conn);
-    const struct weir_transport *tls = c->upstream->tls;
+    const char *why_not;
 
     if (!ok) {
         char why[WHY_ROOM];
@@ -165,18 +165,16 @@ static void on_ready(struct conn *conn, bool ok)
         finish(c, false, why);
         return;
     }
-    int version = (int)c->upstream->proxy_version;
-    if (version && !conn->transport && !announce_send(conn, version, NULL)) {
-        finish(c, false, "connection broke while sending the PROXY header");
+    switch (hello_step(conn, c->upstream, NULL, &why_not)) {
+    case HELLO_DONE:
+        send_request(c);
+        return;
+    case HELLO_FAILED:
+        finish(c, false, why_not);
+        return;
+    case HELLO_WAITS:
         return;
     }
-    if (tls && !conn->transport) {
-        void *state = tls->open(c->upstream->tls_prepared, conn_fd(conn));
-        if (!state || !conn_start_transport(conn, tls, state))
-            finish(c, false, "no memory for TLS");
-        return;
-    }
-    send_request(c);
 }
 
 static void judge(struct check *c)

@@ -5,13 +5,17 @@ server_libweir_a_SOURCES += \
 	server/upstream/change_orders.c server/upstream/change_orders.h \
 	server/upstream/changes.c server/upstream/changes.h \
 	server/upstream/ewma.c \
+	server/upstream/carrier_h1.c server/upstream/carrier_h1.h \
+	server/upstream/carrier_h1_receive.c \
+	server/upstream/carrier_h1_send.c \
 	server/upstream/exchange.c server/upstream/exchange.h \
 	server/upstream/exchange_choose.c \
-	server/upstream/exchange_receive.c \
-	server/upstream/exchange_send.c \
+	server/upstream/exchange_request.c \
+	server/upstream/exchange_response.c \
 	server/upstream/forwarded.c server/upstream/forwarded.h \
 	server/upstream/hash.c \
 	server/upstream/health_check.c server/upstream/health_check.h \
+	server/upstream/hello.c server/upstream/hello.h \
 	server/upstream/hop.c server/upstream/hop.h \
 	server/upstream/least_conn.c \
 	server/upstream/pool.c server/upstream/pool.h \

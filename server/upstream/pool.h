@@ -76,7 +76,7 @@ void pool_close(struct upstream_conn *uc);                    /* and frees it at
 void pool_use_addresses(struct pool *pool, const struct resolved *result);
 void pools_close_idle(void);                                  /* this worker's, all; at drain */
 
-void exchange_conn_readable(struct upstream_conn *uc);        /* exchange.c: callbacks for leased connections */
+void exchange_conn_readable(struct upstream_conn *uc);        /* carrier_h1.c: for leased connections */
 void exchange_conn_writable(struct upstream_conn *uc);
 void exchange_conn_ready(struct upstream_conn *uc, bool ok);
 void exchange_conn_due(struct upstream_conn *uc);

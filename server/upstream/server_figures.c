@@ -41,7 +41,7 @@ static enum server_failure failure_of(const struct exchange *x, int status)
 {
     switch (x->phase) {
     case EXCHANGE_CONNECTING:
-        if (x->uc && x->uc->conn.transport)
+        if (x->carrier->conn(x) && x->carrier->conn(x)->transport)
             return FAILED_TLS;
         return status == 504 ? FAILED_CONNECT_TIMEOUT : FAILED_CONNECT;
     case EXCHANGE_HEAD:

@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The request's way out: its head in normal form, its body framed anew. */
-#include "base/log.h"
-#include "upstream/exchange.h"
-#include "upstream/forwarded.h"
+/* The request in HTTP/1.1: its head in normal form, its body framed anew. */
+#include "upstream/carrier_h1.h"
 #include "upstream/hop.h"
 
 enum { OUT_MOST = 256 * 1024, HEAD_EXTRA = 64 };
 
 /* -- the head ------------------------------------------------------------------------------------------------------ */
-
-/* "a:" was read as "a". */
-static bool is_host_as_received(str field, str host)
-{
-    return str_has_prefix(field, host) && (field.n == host.n || str_equal(str_from(field, host.n), S(":")));
-}
-
-static str host_for(const struct exchange *x)
-{
-    const struct weir_req *r = x->r;
-    const struct server *server = &x->upstream->servers[x->server];
-    str field = fields_get(&r->fields, FIELD_HOST);
-
-    if (field.n && !is_host_as_received(field, r->host_field)) /* a hook has set another */
-        return field;
-    if (r->host_field.n)
-        return r->host_field;
-    return !server->host.n && addr_is_unix(&server->addr) ? S("localhost") : server->name; /* a path is no host */
-}
 
 static bool add_connection(struct weir_req *r, struct fields *fields, bool wants_trailers)
 {
@@ -56,40 +35,15 @@ static bool add_framing(struct exchange *x, struct fields *fields)
     return length.p && fields_append(fields, FIELD_CONTENT_LENGTH, S("Content-Length"), length);
 }
 
-static bool make_fields(struct exchange *x)
+bool carrier_h1_add_fields(struct exchange *x, struct fields *fields, bool wants_trailers)
 {
-    struct weir_req *r = x->r;
-    struct fields *fields = &r->up_fields;
-
-    fields_init(fields, r->arena);
-    fields->items = arena_array(r->arena, struct field, r->fields.count + 16);
-    if (!fields->items)
-        return false;
-    fields->room = r->fields.count + 16;
-    fields->count = r->fields.count;
-    if (r->fields.count) /* an HTTP/1.0 request may have none */
-        memcpy(fields->items, r->fields.items, sizeof(struct field) * r->fields.count);
-    bool wants_trailers = fields_has_token(fields, FIELD_TE, S("trailers"));
-    fields_remove_hop_by_hop(fields);
-    if (!r->expects_continue)
-        fields_remove_id(fields, FIELD_EXPECT);
-    hop_drop_aliases(fields);
-    forwarded_drop_untrusted(r, fields);
-    if (!fields_set_id(fields, FIELD_HOST, host_for(x)) || !forwarded_set(r, fields) ||
-        !hop_count_down(r, fields) || !hop_add_via(r, fields))
-        return false;
-    return add_connection(r, fields, wants_trailers) && add_framing(x, fields);
+    return add_connection(x->r, fields, wants_trailers) && add_framing(x, fields);
 }
 
-bool exchange_put_head(struct exchange *x)
+bool carrier_h1_put_head(struct exchange *x)
 {
     struct weir_req *r = x->r;
-    struct upstream_conn *uc = x->uc;
 
-    if (!make_fields(x))
-        return false;
-    if (!request_run_up_head(r))
-        return false;
     x->upgrade = fields_get(&r->up_fields, FIELD_UPGRADE);
     str path = r->proxy_path.n ? r->proxy_path : r->uri.path;
     size_t size = HEAD_EXTRA + r->method.n + path.n + r->uri.query.n + h1_fields_size(&r->up_fields);
@@ -99,7 +53,7 @@ bool exchange_put_head(struct exchange *x)
     struct out out = { .p = (char *)block->data, .room = block->size };
     h1_put_request(&out, r->method, path, r->uri.query, r->uri.has_query, &r->up_fields);
     block->used = (uint32_t)out.n;
-    bool fine = !out.full && chain_append_block(&uc->out, block, block->data, out.n);
+    bool fine = !out.full && chain_append_block(&x->uc->out, block, block->data, out.n);
     block_unref(block);
     return fine;
 }
@@ -110,12 +64,8 @@ static bool put_content(struct exchange *x)
 {
     struct weir_req *r = x->r;
     struct chain *out = &x->uc->out;
-    uint64_t n = r->up.out.n;
-
-    if (n == 0)
+    if (r->up.out.n == 0)
         return true;
-    x->body_taken += n;
-    r->up.taken += n;
     if (!x->chunked || x->phase == EXCHANGE_RAW) {
         chain_move_all(out, &r->up.out);
         return true;
@@ -155,21 +105,18 @@ static void send_body(struct exchange *x)
         chain_clear(&r->up.out);
         return;
     }
-    bool had = r->up.out.n > 0;
+    uint64_t n = r->up.out.n;
     if (!put_content(x)) {
         exchange_fail(x, 503, "no memory");
         return;
     }
-    body_run(&r->up, false);
-    if (r->up.failed) {
-        exchange_fail(x, 503, r->up.why);
+    if (!exchange_body_taken(x, n))
         return;
-    }
     if (r->up.out_end && !r->up.out.n && !put_end(x)) {
         exchange_fail(x, 503, "no memory");
         return;
     }
-    if (had) {
+    if (n) {
         conn_set_due(&x->uc->conn, r->plan->core->timeout_response);
         if (!r->up.in_end)
             r->codec->want_body(r);
@@ -188,12 +135,12 @@ static void write_broke(struct exchange *x)
         exchange_fail(x, 502, "connection broke");
         return;
     }
-    exchange_receive(x);
+    carrier_h1_receive(x);
     if (x->uc == uc && x->phase == EXCHANGE_HEAD && !x->got_bytes)
         exchange_conn_broken(x, uc->conn.transport && uc->conn.why ? uc->conn.why : "connection broke while sending");
 }
 
-void exchange_write(struct exchange *x)
+void carrier_h1_write(struct exchange *x)
 {
     struct upstream_conn *uc = x->uc;
 
@@ -216,13 +163,15 @@ void exchange_write(struct exchange *x)
 }
 
 /* A hook makes more as soon as its output is taken; when all of that was written nobody else would ask for it. */
-void exchange_send(struct exchange *x)
+void carrier_h1_send(struct exchange *x)
 {
     struct upstream_conn *uc = x->uc;
     const struct body *up = &x->r->up;
 
+    if (x->phase != EXCHANGE_HEAD && x->phase != EXCHANGE_BODY && x->phase != EXCHANGE_RAW)
+        return;
     do {
         send_body(x);
-        exchange_write(x);
+        carrier_h1_write(x);
     } while (x->uc && x->uc == uc && !x->body_done && !x->write_failed && !uc->out.n && (up->out.n || up->out_end));
 }
