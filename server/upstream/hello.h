@@ -12,7 +12,7 @@
 
 enum hello { HELLO_DONE, HELLO_WAITS, HELLO_FAILED }; /* HELLO_WAITS: on_ready comes again */
 
-/* ends: whom the PROXY header names, when there is one; NULL: the connection is our own. why: of HELLO_FAILED, static. */
+/* ends: whom the PROXY header names, where there is one; NULL: the connection is our own. why: of a failure, static. */
 enum hello hello_step(struct conn *conn, const struct weir_upstream *u, const struct proxy_ends *ends,
                       const char **why);
 

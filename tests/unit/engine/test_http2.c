@@ -4,6 +4,7 @@
 #include "frames.h"
 
 #include "base/mem.h"
+#include "http/websocket.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -194,7 +195,11 @@ static void websocket(void **state)
     assert_true(request_next(origin, &m) && m.whole);
     assert_true(str_equal(m.method, S("GET")) && str_equal(heard_field(&m, "Upgrade"), S("websocket")));
     assert_int_equal(heard_field(&m, "Sec-WebSocket-Key").n, 24);
-    peer_put(origin, "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nhello");
+    char accept[WEBSOCKET_ACCEPT], answer[256];
+    assert_true(websocket_answer(heard_field(&m, "Sec-WebSocket-Key"), accept));
+    snprintf(answer, sizeof(answer), "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+             "Sec-WebSocket-Accept: %.*s\r\n\r\nhello", WEBSOCKET_ACCEPT, accept);
+    peer_put(origin, answer);
     assert_true(peer_has(origin, "early"));
     peer_pull(client);
     assert_true(see(client, 1, &seen));
