@@ -9,9 +9,9 @@ import threading
 import time
 
 
-def h2load(url, *options, seconds=300):
+def h2load(url, *options, protocol="--h1", seconds=300):
     """(requests answered with 2xx, others)"""
-    text = subprocess.run(["h2load", "--h1", "-t", "1", *options, url], capture_output=True, text=True,
+    text = subprocess.run(["h2load", protocol, "-t", "1", *options, url], capture_output=True, text=True,
                           timeout=seconds, check=True).stdout
     done = int(re.search(r"status codes: (\d+) 2xx", text)[1])
     total, failed = (int(re.search(rf"(\d+) {word}", text)[1]) for word in ("total", "failed"))
@@ -23,6 +23,12 @@ def keep_alive(url, requests, clients, host=None, fields=()):
     for field in ([f":authority: {host}"] if host else []) + list(fields):
         options += ["-H", field]
     return h2load(url, *options)
+
+
+def many_streams(url, requests, clients, streams):
+    """Over HTTP/2, so many streams at a time on each connection."""
+    return h2load(url, "-n", str(requests), "-c", str(min(clients, requests)), "-m", str(streams),
+                  protocol="--npn-list=h2")
 
 
 def fixed_rate(url, rate, clients, seconds, log):

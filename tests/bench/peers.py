@@ -59,7 +59,7 @@ class Caddy(Proxy):
                 "caddy", "run", "--adapter", "caddyfile", "--config", str(config)]
 
 
-APACHE_MODULES = "mpm_event authz_core unixd log_config proxy proxy_http ssl socache_shmcb headers"
+APACHE_MODULES = "mpm_event authz_core unixd log_config proxy proxy_http ssl socache_shmcb headers http2"
 
 
 class Apache(Proxy):
@@ -104,6 +104,7 @@ MaxKeepAliveRequests 0
 """ + "".join(f"<VirtualHost 127.0.0.1:{self.http}>\n{name}{body}</VirtualHost>\n" for name in names) + f"""
 <VirtualHost 127.0.0.1:{self.https}>
 SSLEngine on
+Protocols h2 http/1.1
 SSLCertificateFile {self.certificate}.crt
 SSLCertificateKeyFile {self.certificate}.key
 {body}</VirtualHost>

@@ -160,7 +160,7 @@ class Nginx(Proxy):
         servers = f"""
     server {{
         listen 127.0.0.1:{self.http} backlog=4096;
-        listen 127.0.0.1:{self.https} ssl backlog=4096;
+        listen 127.0.0.1:{self.https} ssl http2 backlog=4096;
         ssl_certificate {self.certificate}.crt;
         ssl_certificate_key {self.certificate}.key;
         {NGINX_LOCATION}
@@ -238,7 +238,7 @@ defaults
 {features}
 frontend f
     bind 127.0.0.1:{self.http} backlog 4096
-    bind 127.0.0.1:{self.https} ssl crt {pem} backlog 4096
+    bind 127.0.0.1:{self.https} ssl crt {pem} alpn h2,http/1.1 backlog 4096
     {choice}
 {backends}""")
         return ["haproxy", "-W", "-S", f"{self.folder}/master", "-f", str(self.config)]

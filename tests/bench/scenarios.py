@@ -69,6 +69,16 @@ class Cost(Scenario):
                 "errors": failed}
 
 
+class ManyStreams(Cost):
+    """HTTP/2 over TLS."""
+    scheme = "https"
+    streams = 32
+
+    def load(self, proxy, requests):
+        url = f"https://127.0.0.1:{proxy.https}/{self.path}"
+        return clients.many_streams(url, requests, self.clients, self.streams)
+
+
 class ConnectionEach(Cost):
     def load(self, proxy, requests):
         port = proxy.https if self.scheme == "https" else proxy.http
@@ -210,6 +220,10 @@ ALL = [
          targets={"us": ("nginx", 0.86)}),
     Cost("tls-1m", "1 MB over TLS 1.3, 4 connections", scheme="https", path="1m", clients=4, portion=0.01, unit="MB",
          targets={"us": ("nginx", 0.84)}),
+    ManyStreams("h2", "128 bytes, HTTP/2 over TLS 1.3, 16 connections with 32 streams each",
+                targets={"us": ("haproxy", 0.89)}),
+    ManyStreams("h2-16k", "16 KB, HTTP/2 over TLS 1.3, 16 connections with 32 streams each", path="16k", portion=0.4,
+                targets={"us": ("haproxy", 0.86)}),
     ConnectionEach("handshake", "full TLS 1.3 handshakes with a P-256 key, a request each", scheme="https",
                    clients=8, portion=0.06, unit="handshake", targets={"us": ("nginx", 0.92)}),
     Resumed("resumed", "resumed TLS 1.3 handshakes, a request each", portion=0.04, unit="handshake",
@@ -239,4 +253,4 @@ ALL = [
     Idle("idle-tls", "2,000 idle TLS connections", count=2000, tls=True, targets={"bytes": ("most", 15000)},
          fresh=True),
 ]
-CALLS = ("keepalive", "16k", "1m", "connect", "tls", "handshake", "resumed", "gzip-1")
+CALLS = ("keepalive", "16k", "1m", "connect", "tls", "h2", "h2-16k", "handshake", "resumed", "gzip-1")
