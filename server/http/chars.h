@@ -42,17 +42,45 @@ static inline bool char_is_control(char c) /* HTAB is none: field values may hol
     return ((uint8_t)c < 0x20 && c != '\t') || c == 0x7f;
 }
 
+#ifdef __SSE2__
+/* A bit for each of 16 bytes: those that are control characters. */
+static inline int chars_controls(__m128i v)
+{
+    const __m128i below = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
+    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, below), v);
+
+    return _mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), low), _mm_cmpeq_epi8(v, del)));
+}
+
+static inline __m128i chars_load(const char *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* 4 to 15 bytes: two halves that overlap, in one. */
+static inline __m128i chars_load_short(const char *p, size_t n)
+{
+    uint64_t first, last;
+    uint32_t low, high;
+
+    if (n >= 8) {
+        memcpy(&first, p, 8);
+        memcpy(&last, p + n - 8, 8);
+    } else {
+        memcpy(&low, p, 4);
+        memcpy(&high, p + n - 4, 4);
+        first = last = low | (uint64_t)high << 32;
+    }
+    return _mm_set_epi64x((long long)last, (long long)first);
+}
+#endif
+
 /* The first control character (HTAB apart) in [p, end), or end. */
 static inline const char *chars_find_control(const char *p, const char *end)
 {
 #ifdef __SSE2__
-    const __m128i below = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
-
     for (; end - p >= 16; p += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, below), v);
-        __m128i hit = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), low), _mm_cmpeq_epi8(v, del));
-        int mask = _mm_movemask_epi8(hit);
+        int mask = chars_controls(chars_load(p));
 
         if (mask)
             return p + __builtin_ctz((unsigned)mask);
@@ -61,6 +89,29 @@ static inline const char *chars_find_control(const char *p, const char *end)
     while (p < end && !char_is_control(*p))
         p++;
     return p;
+}
+
+/* For texts that are as short as they are: no byte is looked at alone, but where there are fewer than four. */
+static inline bool chars_have_control(str s)
+{
+#ifdef __SSE2__
+    const char *p = s.p, *end = s.p + s.n;
+
+    if (s.n >= 16) {
+        for (; end - p > 16; p += 16) {
+            if (chars_controls(chars_load(p)))
+                return true;
+        }
+        return chars_controls(chars_load(end - 16));
+    }
+    if (s.n >= 4)
+        return chars_controls(chars_load_short(p, s.n));
+#endif
+    for (size_t i = 0; i < s.n; i++) {
+        if (char_is_control(s.p[i]))
+            return true;
+    }
+    return false;
 }
 
 /* The first ':' in [p, end), or end. A loop of our own: names are too short for memchr's set-up to pay. */

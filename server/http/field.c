@@ -11,7 +11,7 @@ bool field_name_is_valid(str name)
 
 bool field_value_is_valid(str value)
 {
-    return value.n == 0 || chars_find_control(value.p, value.p + value.n) == value.p + value.n;
+    return !chars_have_control(value);
 }
 
 void fields_init(struct fields *fields, struct arena *arena)
