@@ -12,4 +12,5 @@ server_libweir_a_SOURCES += \
 	server/base/machine.c server/base/machine.h \
 	server/base/mem.c server/base/mem.h \
 	server/base/out.c server/base/out.h \
+	server/base/small.c server/base/small.h \
 	server/base/str.c server/base/str.h

@@ -1,32 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "base/mem.h"
+#include "base/small.h"
 #include "http/h2_session.h"
 
 /* nghttp2's memory, so that a session can be given up without its help: when it has run out of memory on the way, its
  * own clearing up may meet what was freed already. */
 struct piece {
     struct list link;
+    size_t n;         /* of it all */
     uint64_t bytes[]; /* aligned for anything that nghttp2 keeps */
 };
 
-static void *keep_piece(struct h2_session *session, struct piece *piece)
+static void *keep_piece(struct h2_session *session, struct piece *piece, size_t n)
 {
     if (!piece)
         return NULL;
+    piece->n = n;
     list_push(&session->pieces, &piece->link);
     return piece->bytes;
 }
 
 static void *ng_malloc(size_t n, void *session)
 {
-    return n > SIZE_MAX / 2 ? NULL : keep_piece(session, mem_alloc(sizeof(struct piece) + n));
+    if (n > SIZE_MAX / 2)
+        return NULL;
+    n += sizeof(struct piece);
+    return keep_piece(session, small_alloc(n), n);
 }
 
 static void *ng_calloc(size_t count, size_t size, void *session)
 {
     if (size && count > SIZE_MAX / 2 / size)
         return NULL;
-    return keep_piece(session, mem_zalloc(sizeof(struct piece) + count * size));
+    size_t n = sizeof(struct piece) + count * size;
+    return keep_piece(session, small_zalloc(n), n);
 }
 
 static void ng_free(void *p, void *session)
@@ -36,21 +42,19 @@ static void ng_free(void *p, void *session)
         return;
     struct piece *piece = list_entry(p, struct piece, bytes);
     list_remove(&piece->link);
-    mem_free(piece);
+    small_free(piece, piece->n);
 }
 
 static void *ng_realloc(void *p, size_t n, void *session)
 {
-    if (!p)
-        return ng_malloc(n, session);
-    if (n > SIZE_MAX / 2)
-        return NULL;
-    struct piece *piece = list_entry(p, struct piece, bytes), *fresh;
-    list_remove(&piece->link);
-    fresh = mem_realloc(piece, sizeof(*piece) + n);
-    list_init(fresh ? &fresh->link : &piece->link);
-    keep_piece(session, fresh ? fresh : piece);
-    return fresh ? fresh->bytes : NULL;
+    void *fresh = ng_malloc(n, session);
+
+    if (!p || !fresh)
+        return fresh;
+    size_t had = list_entry(p, struct piece, bytes)->n - sizeof(struct piece);
+    memcpy(fresh, p, had < n ? had : n);
+    ng_free(p, session);
+    return fresh;
 }
 
 void h2_memory_drop(struct h2_session *session)

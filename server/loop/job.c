@@ -2,6 +2,7 @@
 #include "loop/job.h"
 #include "base/block.h"
 #include "base/chain.h"
+#include "base/small.h"
 #include "loop/worker_state.h"
 
 #include <assert.h>
@@ -51,6 +52,7 @@ static void *pool_main(void *arg)
     }
     chain_drop_free_list();
     block_drop_free_lists();
+    small_drop_free_lists();
     return arg;
 }
 

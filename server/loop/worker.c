@@ -5,6 +5,7 @@
 #include "base/chain.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/small.h"
 #include "loop/worker_state.h"
 
 #include <assert.h>
@@ -205,6 +206,7 @@ static void *thread_main(void *arg)
     settle(worker);
     chain_drop_free_list();
     block_drop_free_lists();
+    small_drop_free_lists();
     self = NULL;
     return NULL;
 }
@@ -287,6 +289,7 @@ void worker_destroy(struct worker *worker)
     if (!self) {
         chain_drop_free_list();
         block_drop_free_lists();
+        small_drop_free_lists();
     }
 }
 

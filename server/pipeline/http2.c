@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/small.h"
 #include "pipeline/http1.h"
 #include "pipeline/metrics.h"
 
@@ -397,7 +398,7 @@ static void destroy(struct weir_conn *c)
     for (struct list *link = list_first(&c->h2->streams); link; link = list_first(&c->h2->streams)) {
         struct client_stream *s = list_entry(link, struct client_stream, link);
         list_remove(link);
-        mem_free(s);
+        small_free(s, sizeof(*s));
     }
     mem_free(c->h2);
     c->h2 = NULL;

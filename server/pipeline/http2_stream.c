@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the HTTP/2 codec tells of streams, brought to the request engine. */
 #include "base/log.h"
-#include "base/mem.h"
+#include "base/small.h"
 #include "http/websocket.h"
 #include "pipeline/http2.h"
 #include "pipeline/metrics.h"
@@ -112,17 +112,17 @@ static struct h2_stream *on_open(void *owner, uint32_t id)
 {
     struct weir_conn *c = owner;
     struct h2_conn *h2 = c->h2;
-    struct client_stream *s = mem_zalloc(sizeof(*s));
+    struct client_stream *s = small_zalloc(sizeof(*s));
 
     (void)id;
     if (!s || c->reaped || h2->ended) {
-        mem_free(s);
+        small_free(s, sizeof(*s));
         return NULL;
     }
     s->of = h2;
     s->r = request_create(c, &h2_codec, s);
     if (!s->r) {
-        mem_free(s);
+        small_free(s, sizeof(*s));
         return NULL;
     }
     prepare_request(s);
@@ -324,7 +324,7 @@ static void stream_free(struct client_stream *s)
     list_remove(&s->finished);
     deadline_cancel(&s->deadline);
     chain_clear(&s->early);
-    mem_free(s);
+    small_free(s, sizeof(*s));
 }
 
 void streams_settle(struct h2_conn *h2)

@@ -11,6 +11,7 @@ UNIT_TESTS += tests/unit/base/test_log
 UNIT_TESTS += tests/unit/base/test_machine
 UNIT_TESTS += tests/unit/base/test_mem
 UNIT_TESTS += tests/unit/base/test_out
+UNIT_TESTS += tests/unit/base/test_small
 UNIT_TESTS += tests/unit/base/test_str
 
 EXTRA_DIST += tests/unit/base/failing.h

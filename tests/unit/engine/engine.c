@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/small.h"
 #include "loop/worker_state.h"
 #include "pipeline/http1.h"
 #include "pipeline/sink.h"
@@ -272,6 +273,7 @@ void engine_forget(void)
         arena_destroy(e.pw->spare_arenas[--e.pw->spare_count]);
     chain_drop_free_list();
     block_drop_free_lists();
+    small_drop_free_lists();
 }
 
 void engine_check_idle(void)
