@@ -65,34 +65,20 @@ static enum after take_verdict(struct walk *walk, const struct step *step, weir_
     }
 }
 
-/* What a hook says before it is weighed: shadow mode takes it back afterwards. */
-static void note_answer(const struct weir_req *r, struct dry_hook *hook)
-{
-    if (hook->verdict == WEIR_REPLY && r->answered) {
-        hook->status = r->status;
-        hook->reason = r->refuse_reason;
-    } else if (hook->verdict == WEIR_FAIL && r->error_text.n) {
-        hook->reason = r->error_text.p; /* in the arena, NUL behind it */
-    }
-}
-
 static enum after ask(struct walk *walk, const struct step *step)
 {
     struct weir_req *r = walk->r;
-    struct dry_hook hook = { .step = step, .stage = r->stage, .verdict = WEIR_NEXT, .counts = WEIR_NEXT };
-    bool is_weighed = decider_is_weighed(r, step);
+    bool is_weighed = decider_is_weighed(r, step), is_asked = (step->hook->flags & WEIR_DRY_OK) != 0;
+    weir_verdict verdict = !is_asked ? WEIR_NEXT : is_weighed && !decider_prepare(r) ? WEIR_FAIL : call(r, step);
+    bool is_open = !is_asked || verdict == WEIR_SUSPEND || verdict == WEIR_WAIT_BODY;
+    struct hook_answer hook = hook_answer_of(r, step, verdict);
 
-    hook.was_asked = (step->hook->flags & WEIR_DRY_OK) != 0;
-    if (hook.was_asked)
-        hook.verdict = hook.counts = is_weighed && !decider_prepare(r) ? WEIR_FAIL : call(r, step);
-    bool is_open = !hook.was_asked || hook.verdict == WEIR_SUSPEND || hook.verdict == WEIR_WAIT_BODY;
+    hook.was_asked = is_asked;
     if (is_open) {
         walk->outcome.depends |= !step->is_shadow;
         hook.counts = WEIR_NEXT;
-    } else {
-        note_answer(r, &hook);
-        if (is_weighed)
-            hook.counts = decider_weigh(r, step, hook.verdict);
+    } else if (is_weighed) {
+        hook.counts = decider_weigh(r, step, verdict);
     }
     r->wait_body = 0;
     walk->watch->on_hook(r, &hook, walk->watch->arg);

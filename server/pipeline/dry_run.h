@@ -9,20 +9,11 @@
 #ifndef PIPELINE_DRY_RUN_H
 #define PIPELINE_DRY_RUN_H
 
-#include "pipeline/request.h"
+#include "pipeline/hook_answer.h"
 
-struct dry_hook {
-    const struct step *step;
-    enum stage stage;
-    bool was_asked;
-    weir_verdict verdict; /* its own */
-    weir_verdict counts;  /* what is made of it: `enforce off`, `satisfy` */
-    int status;           /* of its answer; else 0 */
-    const char *reason;   /* NULL: none was given */
-};
 struct dry_watch {
     void (*on_route)(struct weir_req *r, bool is_found, void *arg); /* again after each WEIR_REROUTE */
-    void (*on_hook)(struct weir_req *r, const struct dry_hook *hook, void *arg);
+    void (*on_hook)(struct weir_req *r, const struct hook_answer *answer, void *arg);
     void *arg;
 };
 enum dry_end { DRY_ANSWERED, DRY_CLOSED, DRY_ORIGIN };

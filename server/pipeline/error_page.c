@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Error pages: the operator's file for the status, else a small page of ours, in HTML or JSON as the client prefers. */
 #include "http/media.h"
-#include "pipeline/request.h"
+#include "pipeline/trace.h"
 
 static const struct error_page *page_of(const struct core_conf *core, int status)
 {
@@ -43,6 +43,8 @@ void request_error_body(struct weir_req *r, int status)
     if (page) {
         media_type = page->media_type;
         content = page->content;
+        if (trace_is_on(r))
+            trace_put_page(r, &page->place, status);
     } else {
         content = small_page(r, status, &media_type);
     }

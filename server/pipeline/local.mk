@@ -8,6 +8,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/api_response.c \
 	server/pipeline/body.c server/pipeline/body.h \
 	server/pipeline/client_chain.c server/pipeline/client_chain.h \
+	server/pipeline/choice.h \
 	server/pipeline/clients.c server/pipeline/clients.h \
 	server/pipeline/commands.c server/pipeline/commands.h \
 	server/pipeline/core_conf.h \
@@ -18,6 +19,7 @@ server_libweir_a_SOURCES += \
 	server/pipeline/error_page.c \
 	server/pipeline/exposition.c server/pipeline/exposition.h \
 	server/pipeline/fetch.c server/pipeline/fetch.h \
+	server/pipeline/hook_answer.c server/pipeline/hook_answer.h \
 	server/pipeline/http1.c server/pipeline/http1.h \
 	server/pipeline/http1_state.c \
 	server/pipeline/http1_write.c \
@@ -50,4 +52,5 @@ server_libweir_a_SOURCES += \
 	server/pipeline/suspension.c server/pipeline/suspension.h \
 	server/pipeline/tally.c server/pipeline/tally.h \
 	server/pipeline/timer.c server/pipeline/timer.h \
+	server/pipeline/trace.c server/pipeline/trace.h \
 	server/pipeline/variables.c server/pipeline/variables.h

@@ -12,6 +12,7 @@
 #include "pipeline/sink.h"
 #include "pipeline/suspension.h"
 #include "pipeline/timer.h"
+#include "pipeline/trace.h"
 
 #include <assert.h>
 
@@ -75,6 +76,7 @@ static void free_parts(struct pipeline_worker *pw)
         suspensions_close(pw->suspensions);
     metrics_worker_down(pw);
     h1_worker_down(pw);
+    trace_worker_down(pw);
     while (pw->spare_count)
         arena_destroy(pw->spare_arenas[--pw->spare_count]);
     worker_set_slot(pw->worker, WORKER_SLOT_PIPELINE, NULL);

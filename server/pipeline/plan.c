@@ -162,3 +162,11 @@ const struct plan *plan_build(const struct order *order, const struct scope *sco
             return NULL;
     return plan;
 }
+
+const struct statement *plan_statement(const struct plan *plan, const weir_mod *mod)
+{
+    for (const struct scope *scope = plan->scope; scope; scope = scope->outer)
+        if (mod->index < scope->owner_count && scope->first && scope->first[mod->index])
+            return scope->first[mod->index];
+    return NULL;
+}

@@ -30,5 +30,7 @@ struct plan {
 /* core_index: owner index of the core's own configuration in scopes. NULL without memory. */
 const struct plan *plan_build(const struct order *order, const struct scope *scope, const struct plan *outer,
                               uint32_t core_index, struct arena *arena);
+/* The module's first directive in the innermost scope that has one: what a decision of its stands on. NULL: none. */
+const struct statement *plan_statement(const struct plan *plan, const weir_mod *mod);
 
 #endif

@@ -10,6 +10,7 @@
 #include "pipeline/run.h"
 #include "pipeline/session.h"
 #include "pipeline/suspension.h"
+#include "pipeline/trace.h"
 
 enum { REQUEST_CHUNK = 8 * 1024, REQUEST_CAP = 4 * 1024 * 1024 };
 
@@ -140,6 +141,8 @@ void request_start(struct weir_req *r)
         response_start_reply(r);
         return;
     }
+    if (__builtin_expect(r->snapshot->is_traced, 0))
+        trace_begin(r);
     if (!r->is_dry && overload_sheds(r)) {
         shed(r);
         return;
@@ -153,7 +156,8 @@ void request_start(struct weir_req *r)
 void request_bad(struct weir_req *r, int status, const char *why)
 {
     figure_add(&pipeline_worker_self()->requests_total, 1);
-    request_identify(r);
+    if (request_identify(r) && r->snapshot->is_traced)
+        trace_begin(r);
     r->up.in_end = true;
     log_info("client %.*s: %s (%d)", STR_ARG(client_address_text(r)), why, status);
     request_refuse(r, status, why);
@@ -287,6 +291,8 @@ void request_finish(struct weir_req *r)
     if (!r->is_dry)
         site_count(r);
     request_log(r);
+    if (trace_is_on(r))
+        trace_end(r);
     worker_defer(&r->ended);
 }
 

@@ -54,6 +54,7 @@ enum request_phase {
 
 struct suspension;
 struct undo;
+struct trace;
 
 struct weir_req {
     /* identity */
@@ -139,6 +140,8 @@ struct weir_req {
     str would_refuse;          /* what shadow mode let through */
     const char *refuse_reason; /* static or in the arena */
     str error_module, error_text;
+
+    struct trace *trace; /* trace.h; NULL: it is not remembered */
 
     /* figures */
     struct tally *tally; /* its site's */

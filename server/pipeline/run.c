@@ -7,6 +7,7 @@
 #include "pipeline/run.h"
 #include "pipeline/session.h"
 #include "pipeline/suspension.h"
+#include "pipeline/trace.h"
 
 enum move { MOVE_ON, MOVE_WAIT }; /* go on walking, or come back later */
 
@@ -136,12 +137,34 @@ static enum move take_close(struct weir_req *r)
     return MOVE_WAIT;
 }
 
+/* The verdict that counts; remembered with the one that was said. */
+static weir_verdict weigh_traced(struct weir_req *r, const struct step *step, weir_verdict verdict, bool is_weighed)
+{
+    struct hook_answer answer = hook_answer_of(r, step, verdict);
+    bool is_told = is_request_stage(r->stage) || verdict == WEIR_REPLY || verdict == WEIR_FAIL || verdict == WEIR_CLOSE;
+
+    if (is_weighed)
+        answer.counts = decider_weigh(r, step, verdict);
+    if (is_told)
+        trace_put_hook(r, &answer);
+    return answer.counts;
+}
+
+static weir_verdict weigh(struct weir_req *r, const struct step *step, weir_verdict verdict)
+{
+    bool is_weighed = is_request_stage(r->stage) && decider_is_weighed(r, step);
+
+    if (trace_is_on(r))
+        return weigh_traced(r, step, verdict, is_weighed);
+    return is_weighed ? decider_weigh(r, step, verdict) : verdict;
+}
+
 static enum move take_verdict(struct weir_req *r, const struct step *step, weir_verdict verdict)
 {
-    bool is_final = verdict != WEIR_SUSPEND && verdict != WEIR_WAIT_BODY;
-
-    if (is_final && is_request_stage(r->stage) && decider_is_weighed(r, step))
-        verdict = decider_weigh(r, step, verdict);
+    if (verdict != WEIR_SUSPEND && verdict != WEIR_WAIT_BODY)
+        verdict = weigh(r, step, verdict);
+    else if (trace_is_on(r))
+        trace_wait(r);
     switch (verdict) {
     case WEIR_NEXT:
         r->step++;
@@ -178,7 +201,10 @@ static enum move choose_route(struct weir_req *r)
         request_refuse(r, 421, "the target's scheme is not that of the connection");
         return take_reply(r);
     }
-    if (!r->snapshot->choose(r->snapshot, r)) {
+    bool is_found = r->snapshot->choose(r->snapshot, r);
+    if (trace_is_on(r))
+        trace_put_choice(r, is_found);
+    if (!is_found) {
         request_refuse(r, r->status ? r->status : 404, r->refuse_reason ? r->refuse_reason : "no such site or route");
         return take_reply(r);
     }

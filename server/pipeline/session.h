@@ -15,6 +15,7 @@
 
 struct h1;
 struct h2_conn;
+struct trace;
 
 /* What a protocol does for its connections. */
 struct session_calls {
@@ -75,6 +76,8 @@ struct pipeline_worker {
     uint64_t next_request;
     struct arena *spare_arenas[32]; /* recycled request memory */
     unsigned spare_count;
+    struct trace *spare_traces;     /* recycled likewise */
+    unsigned spare_trace_count;
     struct h1 *spare_h1;
     unsigned spare_h1_count;
     struct suspensions *suspensions;

@@ -13,6 +13,7 @@
 #include "pipeline/plan.h"
 
 struct weir_req;
+struct choice;
 
 /* A listening address as the process knows it, over all snapshots: connections point at it. */
 struct listen_point {
@@ -32,12 +33,17 @@ struct snapshot {
     uint32_t core_index;
     uint32_t health_index; /* the module whose answers are shed last */
 
+    bool is_traced; /* `why_ring`: requests are remembered (trace.h) */
+
     struct tally *no_site; /* counts requests until they have a site; NULL: nobody does */
 
     /* The app's part: sites and routes. */
     void *house;
     /* Fills r->plan, r->site, r->route (and r->status when the request is refused: then false). */
     bool (*choose)(const struct snapshot *snapshot, struct weir_req *r);
+    /* How that came about. is_found: what choose said. For connections over which a request came. */
+    void (*tell_choice)(const struct snapshot *snapshot, const struct weir_req *r, bool is_found,
+                        struct choice *choice);
     /* The scope of the site for a TLS server name on a listen point; NULL: none. */
     const struct scope *(*tls_site)(const struct snapshot *snapshot, const struct listen_point *point, str server_name);
     bool (*is_tls)(const struct snapshot *snapshot, const struct listen_point *point);

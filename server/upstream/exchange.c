@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "pipeline/trace.h"
 
 enum { ADDRESS_RETRY_MS = 1000 };
 
@@ -64,6 +65,7 @@ static void end_badly(struct exchange *x, int status, const char *why)
     log_warn("upstream %.*s %.*s: %s, request %.*s", STR_ARG(x->upstream->name),
              STR_ARG(x->server >= 0 ? server_of(x)->name : S("-")), why,
              STR_ARG(r->id));
+    trace_failed(r, why);
     exchange_let_go(x);
     exchange_count_out(x, status == 504 ? WEIR_OUTCOME_TIMEOUT : WEIR_OUTCOME_BROKEN);
     x->phase = EXCHANGE_OVER;
@@ -80,6 +82,7 @@ void exchange_fail(struct exchange *x, int status, const char *why)
 static void leave_server(struct exchange *x, int status, const char *why, uint32_t outcome)
 {
     log_warn("upstream %.*s %.*s: %s", STR_ARG(x->upstream->name), STR_ARG(server_of(x)->name), why);
+    trace_failed(x->r, why);
     exchange_let_go(x);
     exchange_count_out(x, outcome);
     x->failed_status = status;
@@ -152,6 +155,7 @@ void exchange_begin(struct exchange *x, bool reused)
     x->phase = EXCHANGE_HEAD;
     x->reused = reused;
     note_connection(x);
+    trace_sent(x->r, reused);
     x->got_bytes = x->wrote_bytes = x->write_failed = x->body_done = false;
     x->carrier->set_due(x, x->r->plan->core->timeout_response);
     if (!exchange_put_head(x)) {
@@ -320,6 +324,7 @@ void exchange_go(struct exchange *x)
     x->attempt_us = clock_us();
     x->head_us = 0;
     x->r->upstream_addr = server_of(x)->name;
+    trace_try(x->r, server_of(x)->name);
     if (x->carrier->take(x, has_targets ? &to : NULL))
         return;
     if (has_targets)
@@ -376,6 +381,8 @@ static void start(struct weir_req *r)
     x->server = -1;
     exchange_find_sticky(x);
     x->started_us = clock_us();
+    if (trace_is_on(r))
+        trace_put_upstream(r, upstream->name, upstream->balancer->name, &upstream->place);
     list_init(&x->waiting);
     deadline_init(&x->deadline, on_wait_due);
     if (hop_is_loop(&r->fields)) {

@@ -3,6 +3,7 @@
  * client. */
 #include "base/clock.h"
 #include "http/websocket.h"
+#include "pipeline/trace.h"
 #include "upstream/exchange.h"
 #include "upstream/hop.h"
 #include "upstream/server_figures.h"
@@ -112,6 +113,7 @@ void exchange_final_head(struct exchange *x, const struct h1_response *head, str
     }
     x->head_us = clock_us();
     server_count_answer(x, head->status);
+    trace_answered(x->r, head->status);
     const struct server *server = &x->upstream->servers[x->server];
     const char *why = why_failure(x, head->status);
     if (why && exchange_try_elsewhere(x, retry_class_of(head->status), head->status, why))

@@ -294,6 +294,7 @@ struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, co
     struct weir_upstream *u = upstream_new(b, name, conf->servers.count);
     if (!u || !add_servers(b, u, conf))
         return NULL;
+    u->place = (struct weir_place){ scope->place.file, scope->place.line, scope->place.column };
     u->fingerprint = fingerprint_of(scope->statements, 1);
     u->keepalive = conf->keepalive;
     u->keepalive_timeout = conf->keepalive_timeout;

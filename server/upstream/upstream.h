@@ -81,6 +81,7 @@ struct weir_upstream {
     struct health_rules check;
     struct retry_budget *budget;           /* not constant */
     str tls_identity;                      /* part of its servers' keys */
+    struct weir_place place;               /* of its block; file empty: it is an URL in a route */
     uint64_t fingerprint;                  /* of its block's text; 0: it has none */
     _Atomic(struct weir_upstream *) now;   /* of the one that the files made: the newest; NULL: none but this */
     struct upstream_version *version;      /* NULL: of this snapshot's files */

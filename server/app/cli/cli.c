@@ -107,6 +107,9 @@ static const struct cli_command commands[] = {
     { "explain", CLI_FILE | CLI_SOCKET | CLI_JSON, 2, CLI_ARGS_MOST,
       "explain METHOD URL [client=ADDR] [header=NAME:VALUE]... [-c FILE | -s SOCKET] [--json]",
       "what a request would meet, and which line decides", cli_explain },
+    { "why", CLI_FILE | CLI_SOCKET | CLI_JSON | CLI_REFUSED, 0, 1,
+      "why [REQUEST-ID | --refused] [-c FILE | -s SOCKET] [--json]",
+      "what happened to a request, and which line decided; without an id: the last ones", cli_why },
     { "pipeline", CLI_FILE, 0, 0, "pipeline [-c FILE]", "stages, hooks, and why in this order", cli_pipeline },
     { "modules", CLI_FILE | CLI_VERBOSE, 0, 0, "modules [-c FILE] [-v]",
       "loaded modules and their directives; -v: the manual as Markdown", cli_modules },
@@ -210,6 +213,7 @@ static const struct {
     { "--json",    CLI_JSON,    false},
     { "--from",    CLI_FROM,    true },
     { "--to",      CLI_TO,      true },
+    { "--refused", CLI_REFUSED, false},
 };
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
 
@@ -277,6 +281,7 @@ static void set_option(struct cli_call *call, enum cli_takes kind, const char *v
     case CLI_DAEMON: call->daemonise = true; break;
     case CLI_VERBOSE: call->verbose = true; break;
     case CLI_JSON: call->json = true; break;
+    case CLI_REFUSED: call->refused = true; break;
     case CLI_FROM: call->from = value; break;
     case CLI_TO: call->to[call->to_count++] = value; break;
     }

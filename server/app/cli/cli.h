@@ -12,14 +12,15 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 enum { CLI_ARGS_MOST = 16, CLI_TO_MOST = 32 };
 
-enum cli_takes { /* -c FILE, -s SOCKET, -d, -v, --json, --from ADDR, --to URL (may stand again) */
+enum cli_takes { /* -c FILE, -s SOCKET, -d, -v, --json, --from ADDR, --to URL (may stand again), --refused */
                  CLI_FILE = 1,
                  CLI_SOCKET = 2,
                  CLI_DAEMON = 4,
                  CLI_VERBOSE = 8,
                  CLI_JSON = 16,
                  CLI_FROM = 32,
-                 CLI_TO = 64
+                 CLI_TO = 64,
+                 CLI_REFUSED = 128
 };
 
 struct cli_call {
@@ -31,7 +32,7 @@ struct cli_call {
     const char *from;   /* never NULL: the default one */
     const char *to[CLI_TO_MOST];
     int to_count;
-    bool daemonise, verbose, json;
+    bool daemonise, verbose, json, refused;
     const char *args[CLI_ARGS_MOST];
     int arg_count;
 };
@@ -64,6 +65,7 @@ int cli_drain(const struct cli_call *call);
 int cli_undrain(const struct cli_call *call);
 int cli_status(const struct cli_call *call);
 int cli_reopen(const struct cli_call *call);
+int cli_why(const struct cli_call *call);
 int cli_upstream(const struct cli_call *call);
 str cli_escape(struct arena *arena, const char *text);
 int cli_proxy(const struct cli_call *call); /* cli_proxy.c: no file at all */

@@ -269,3 +269,29 @@ int cli_status(const struct cli_call *call)
         ok = say(S("the server's answer cannot be read"));
     return end(&question, ok);
 }
+
+/* -- requests that are over ---------------------------------------------------------------------------------------- */
+
+/* The id stands in the query: a path would lose "..". */
+int cli_why(const struct cli_call *call)
+{
+    struct question question;
+    bool has_id = call->arg_count > 0;
+
+    if (has_id && call->refused) {
+        fprintf(stderr, "weir: why: an id, or --refused: not both\n");
+        return CLI_USAGE;
+    }
+    bool ok = begin(&question, call);
+    str target = !ok            ? STR_NONE
+               : has_id         ? arena_printf(question.arena, "/v1/why?id=" STR_FMT,
+                                               STR_ARG(cli_escape(question.arena, call->args[0])))
+               : call->refused  ? S("/v1/why?refused")
+                                : S("/v1/why");
+    ok = ok && target.p && ask(&question, "GET", target.p, call->json ? "application/json" : "text/plain");
+    if (ok && question.reply.status != 200)
+        ok = complain(&question);
+    else if (ok)
+        ok = printf(STR_FMT, STR_ARG(question.reply.content)) >= 0 && fflush(stdout) == 0;
+    return end(&question, ok);
+}

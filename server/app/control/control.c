@@ -5,6 +5,7 @@
 #include "app/control/control_commands.h"
 #include "app/control/control_explain.h"
 #include "app/control/control_upstreams.h"
+#include "app/control/control_why.h"
 #include "app/house/metrics_page.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -298,6 +299,14 @@ static void act_upstreams(struct client *client)
     reply(client, status ? status : 500, status ? "application/json" : "text/plain", "");
 }
 
+static void act_why(struct client *client)
+{
+    int status = control_why_answer(client->path, client->query, client->wants_text, client->arena, &client->answer);
+    bool is_text = status == 0 || (status == 200 && client->wants_text);
+
+    reply(client, status ? status : 500, is_text ? "text/plain; charset=utf-8" : "application/json", "");
+}
+
 static void act_command(struct client *client)
 {
     int status = control_commands_answer(client->path, client->query, client->wants_text, client->arena,
@@ -311,6 +320,7 @@ static const struct endpoint *find_endpoint(str path)
 {
     static const struct endpoint upstreams = { WEIR_S("/v1/upstreams"), WEIR_S("GET"), act_upstreams };
     static const struct endpoint upstream_orders = { WEIR_S("/v1/upstreams"), WEIR_S("POST"), act_upstreams };
+    static const struct endpoint why = { WEIR_S("/v1/why"), WEIR_S("GET"), act_why };
     static const struct endpoint commands = { WEIR_S("/v1/commands/"), WEIR_S("POST"), act_command };
     static const struct endpoint endpoints[] = {
         {WEIR_S("/v1/status"),   WEIR_S("GET"),  act_status },
@@ -329,6 +339,8 @@ static const struct endpoint *find_endpoint(str path)
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
         if (str_equal(path, endpoints[i].path))
             return &endpoints[i];
+    if (control_why_is(path))
+        return &why;
     if (control_commands_is(path))
         return &commands;
     if (control_upstreams_is(path))

@@ -210,6 +210,12 @@ static bool choose(const struct snapshot *snapshot, struct weir_req *r)
     return sites_choose(&((const struct house *)snapshot->house)->sites, r);
 }
 
+static void tell_choice(const struct snapshot *snapshot, const struct weir_req *r, bool is_found,
+                        struct choice *choice)
+{
+    sites_tell_choice(&((const struct house *)snapshot->house)->sites, r, is_found, choice);
+}
+
 static const struct scope *tls_site(const struct snapshot *snapshot, const struct listen_point *point, str server_name)
 {
     return sites_tls(&((const struct house *)snapshot->house)->sites, point, server_name);
@@ -258,6 +264,7 @@ static bool create_parts(struct loading *l)
         .generation = ++generation,
         .house = l->house,
         .choose = choose,
+        .tell_choice = tell_choice,
         .tls_site = tls_site,
         .is_tls = is_tls,
         .sends_proxy_header = sends_proxy_header,
@@ -277,6 +284,7 @@ static bool finish(struct loading *l)
         return no_memory(l);
     if (!listen_table_list(&l->house->sites.listens, l->c.arena, &l->c.listens, &l->c.listen_count))
         return no_memory(l);
+    l->snapshot->is_traced = l->snapshot->top_plan->core->why_ring > 0;
     l->c.files = l->files.items;
     l->c.file_count = l->files.count;
     return true;

@@ -8,6 +8,7 @@
 #include "pipeline/core_conf.h"
 #include "pipeline/module.h"
 #include "pipeline/overload.h"
+#include "pipeline/trace.h"
 
 enum { MEMORY_LEAST = 4 * 1024 * 1024 };
 
@@ -253,6 +254,8 @@ static const struct weir_directive directives[] = {
     WEIR_DIR_BOUND(struct core_conf, min_rate, SIZE, "min_rate", WEIR_IN_HTTP, "0", 0, 1u << 30,
                    "bytes a second, on average over its timeout, that a client sends of a body or takes of an answer; "
                    "0: any at all, as an honest phone may be as slow as an attacker, and each holds bounded memory"),
+    WEIR_DIR_BOUND(struct core_conf, why_ring, UINT, "why_ring", WEIR_IN_TOP, "0", 0, TRACE_RING_MOST,
+                   "how many of the last requests are remembered for weir why, at 4 KB each; 0: none"),
     { .name = "trusted_proxies",
       .scopes = WEIR_IN_TOP,
       .merge = WEIR_MERGE_APPEND,

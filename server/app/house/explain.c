@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "app/house/explain.h"
 
+#include "app/house/answer_words.h"
 #include "app/house/loading.h"
 #include "base/mem.h"
 #include "pipeline/dry_run.h"
@@ -216,121 +217,64 @@ static bool choose_tls(struct explaining *x)
 
 /* -- site and route ------------------------------------------------------------------------------------------------ */
 
-static const char *why_site(const struct site *site, str host)
-{
-    const weir_str *name = site->names.base;
-    const char *why = "_, any other name";
-
-    for (uint32_t i = 0; i < site->names.count; i++) {
-        if (host.n && str_equal(name[i], host))
-            return "exact name";
-        if (name[i].p[0] == '*' && str_has_suffix(host, str_from(name[i], 1)) && host.n >= name[i].n)
-            why = "wildcard";
-    }
-    return why;
-}
-
 static void on_passed_over(const struct route *route, const char *why, void *x)
 {
     say(x, "route", "passed over", statement_place(route->statement), "%.*s: its %s= does not hold",
         STR_ARG(route->text), why);
 }
 
+static struct place place_at(str file, uint32_t line)
+{
+    return (struct place){ .file = file, .line = line };
+}
+
 static void on_route(struct weir_req *r, bool is_found, void *x_)
 {
-    static const char *const kinds[] = { [ROUTE_EXACT] = "exact path", [ROUTE_REGEX] = "pattern",
-                                         [ROUTE_PREFIX] = "longest prefix" };
     struct explaining *x = x_;
     const struct site *site = r->site_of;
+    const struct route *route = site && is_found && r->route_of != site ? r->route_of : NULL;
+    struct choice choice;
 
+    sites_tell_choice(&x->house->sites, r, is_found, &choice);
     if (!site) {
-        say(x, "site", "none", (struct place){ 0 }, "no site of the name %.*s here, and no site _", STR_ARG(r->host));
+        say(x, "site", "none", (struct place){ 0 }, "%s: %.*s", choice.site.why, STR_ARG(r->host));
         return;
     }
-    const struct route *route = is_found && r->route_of != site ? r->route_of : NULL;
-    say(x, "site", "chosen", statement_place(site->statement), "%.*s: %s", STR_ARG(site->name),
-        why_site(site, r->host));
+    say(x, "site", "chosen", place_at(choice.site.file, choice.site.line), "%.*s: %s", STR_ARG(choice.site.name),
+        choice.site.why);
     if (site->routes && is_found)
         routes_passed_over(site->routes, r, route, on_passed_over, x);
     if (route)
-        say(x, "route", "chosen", statement_place(route->statement), "%.*s: %s", STR_ARG(route->text),
-            kinds[route->kind]);
+        say(x, "route", "chosen", place_at(choice.route.file, choice.route.line), "%.*s: %s",
+            STR_ARG(choice.route.name), choice.route.why);
     else
-        say(x, "route", "none", statement_place(site->statement), "%s",
-            is_found ? site->routes ? "no route matches: the site itself" : "the site has no routes"
-                     : r->refuse_reason ? r->refuse_reason : "refused");
+        say(x, "route", "none", place_at(choice.route.file, choice.route.line), "%s", choice.route.why);
 }
 
 /* -- hooks --------------------------------------------------------------------------------------------------------- */
 
-/* The module's first directive in the innermost scope that has one. */
 static struct place place_of(const struct explaining *x, const weir_mod *mod)
 {
-    const struct scope *scope = x->r->plan->scope;
     const struct site *site = x->r->site_of;
+    bool is_way_to_https = str_equal(mod->name, S("site")) && site; /* what the site lacks says it */
+    const struct statement *statement = is_way_to_https ? site->statement : plan_statement(x->r->plan, mod);
 
-    if (str_equal(mod->name, S("site")) && site) /* the way to https: what the site lacks says it */
-        return statement_place(site->statement);
-    for (; scope; scope = scope->outer)
-        if (mod->index < scope->owner_count && scope->first && scope->first[mod->index])
-            return statement_place(scope->first[mod->index]);
-    return (struct place){ 0 };
+    return statement ? statement_place(statement) : (struct place){ 0 };
 }
 
-static const char *answer_word(const struct explaining *x, const char *would, int status)
-{
-    const char *what = status >= 400 ? "refuse" : status >= 300 ? "redirect" : "answer";
-
-    return arena_printf(x->arena, "%s%s%s %d", would, what, *would ? "" : "s", status).p;
-}
-
-static const char *verdict_word(const struct explaining *x, const struct dry_hook *hook)
-{
-    bool is_undone = hook->step->is_shadow && hook->counts != hook->verdict;
-
-    if (!hook->was_asked)
-        return "depends";
-    switch (hook->verdict) {
-    case WEIR_NEXT: return "next";
-    case WEIR_SKIP: return hook->stage == STAGE_AUTH ? "satisfied" : "skips the stage";
-    case WEIR_REPLY: return answer_word(x, is_undone ? "would " : "", hook->status);
-    case WEIR_SUSPEND:
-    case WEIR_WAIT_BODY: return "depends";
-    case WEIR_REROUTE: return "routes again";
-    case WEIR_CLOSE: return is_undone ? "would close" : "closes";
-    default: return is_undone ? "would fail" : "fails";
-    }
-}
-
-static str why_verdict(const struct explaining *x, const struct dry_hook *hook)
-{
-    str location = hook->status / 100 == 3 ? fields_get(&x->r->rsp, FIELD_LOCATION) : STR_NONE;
-    str reason = hook->reason ? str_of(hook->reason) : location;
-    bool is_kept = hook->verdict == WEIR_REPLY && hook->counts == WEIR_NEXT && !hook->step->is_shadow;
-
-    if (!hook->was_asked)
-        reason = S("this module cannot be run dry");
-    else if (hook->verdict == WEIR_SUSPEND)
-        reason = S("it would ask or wait");
-    else if (hook->verdict == WEIR_WAIT_BODY)
-        reason = S("on the request's content");
-    const char *more = hook->step->is_shadow ? "not enforced" : is_kept ? "satisfy any: others may let it in" : "";
-    return arena_printf(x->arena, "%.*s%s%s", STR_ARG(reason), reason.n && *more ? ": " : "", more);
-}
-
-static void on_hook(struct weir_req *r, const struct dry_hook *hook, void *x_)
+static void on_hook(struct weir_req *r, const struct hook_answer *hook, void *x_)
 {
     struct explaining *x = x_;
     str stage = stage_name(hook->stage);
-    struct explain_step step = { .module = hook->step->mod->name, .verdict = verdict_word(x, hook),
-                                 .reason = why_verdict(x, hook) };
+    struct explain_step step = { .module = hook->mod->name, .verdict = answer_verdict(x->arena, hook),
+                                 .reason = answer_reason(x->arena, hook) };
 
     (void)r;
     step.stage = arena_str(x->arena, stage).p;
     if (!step.stage)
         x->e->no_memory = true;
     else
-        add_step(x, step, place_of(x, hook->step->mod));
+        add_step(x, step, place_of(x, hook->mod));
 }
 
 /* -- the end ------------------------------------------------------------------------------------------------------- */
@@ -351,11 +295,8 @@ static void say_upstream(struct explaining *x)
     struct place place = place_of(x, module_find(S("proxy")));
     str list = STR_NONE;
 
-    for (uint32_t i = 0; i < x->house->blocks.count; i++) {
-        const struct upstream_block *block = vec_at(&x->house->blocks, struct upstream_block, i);
-        if (str_equal(block->name, u->name))
-            place = statement_place(block->statement);
-    }
+    if (u->place.file.n)
+        place = place_at(u->place.file, u->place.line);
     for (uint32_t i = 0; i < u->server_count && list.n < 4000; i++)
         list = arena_printf(x->arena, "%.*s%s%.*s %s%s", STR_ARG(list), i ? ", " : "", STR_ARG(u->servers[i].name),
                             server_words(&u->servers[i]), u->servers[i].backup ? " (backup)" : "");

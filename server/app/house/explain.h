@@ -28,7 +28,7 @@ struct explain_step {
 struct explanation {
     struct arena *arena;
     struct vec steps;    /* of struct explain_step */
-    const char *outcome; /* "answered", "proxied", "closed" or "unreachable" */
+    const char *outcome; /* "answered", "proxied", "closed" or "unreachable" (why.h: and others) */
     int status;          /* of an answer */
     bool depends;        /* on what only a real request can tell */
     str site, route, upstream, reason;
@@ -43,5 +43,6 @@ const char *explain_run(const struct explain_question *question, struct arena *a
 
 void explanation_write_text(struct out *out, const void *explanation);
 void explanation_write_json(struct out *out, const void *explanation);
+void explanation_put_members(struct out *out, const struct explanation *explanation); /* of a JSON object */
 
 #endif

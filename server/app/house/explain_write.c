@@ -74,11 +74,9 @@ static void put_json_step(struct out *out, const struct explain_step *step)
     out_char(out, '}');
 }
 
-void explanation_write_json(struct out *out, const void *explanation_)
+void explanation_put_members(struct out *out, const struct explanation *e)
 {
-    const struct explanation *e = explanation_;
-
-    out_str(out, S("{\"outcome\":"));
+    out_str(out, S("\"outcome\":"));
     out_json_str(out, str_of(e->outcome));
     out_str(out, S(",\"status\":"));
     out_u64(out, (uint64_t)e->status);
@@ -93,5 +91,12 @@ void explanation_write_json(struct out *out, const void *explanation_)
             out_char(out, ',');
         put_json_step(out, vec_at(&e->steps, struct explain_step, i));
     }
-    out_str(out, S("]}\n"));
+    out_char(out, ']');
+}
+
+void explanation_write_json(struct out *out, const void *explanation)
+{
+    out_char(out, '{');
+    explanation_put_members(out, explanation);
+    out_str(out, S("}\n"));
 }

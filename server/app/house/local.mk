@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What a configuration means: modules, settings, sites, routes, and the parts that answer by themselves.
 server_libweir_a_SOURCES += \
+	server/app/house/answer_words.c server/app/house/answer_words.h \
 	server/app/house/bindhost.c \
 	server/app/house/builtin.c server/app/house/builtin.h \
 	server/app/house/configuration.c server/app/house/configuration.h \
@@ -26,4 +27,6 @@ server_libweir_a_SOURCES += \
 	server/app/house/serve_redirect.c \
 	server/app/house/serve_respond.c \
 	server/app/house/settings.c server/app/house/settings.h \
-	server/app/house/sites.c server/app/house/sites.h
+	server/app/house/sites.c server/app/house/sites.h \
+	server/app/house/why.c server/app/house/why.h \
+	server/app/house/why_write.c

@@ -225,6 +225,53 @@ bool sites_choose(const struct sites *sites, struct weir_req *r)
     return false;
 }
 
+static const char *why_site(const struct site *site, str host)
+{
+    const weir_str *name = site->names.base;
+    const char *why = "_, any other name";
+
+    for (uint32_t i = 0; i < site->names.count; i++) {
+        if (host.n && str_equal(name[i], host))
+            return "exact name";
+        if (name[i].p[0] == '*' && str_has_suffix(host, str_from(name[i], 1)) && host.n >= name[i].n)
+            why = "wildcard";
+    }
+    return why;
+}
+
+static struct choice_part part_of(str name, const char *why, const struct statement *statement)
+{
+    return (struct choice_part){ name, why, statement->source->path, statement->name.line };
+}
+
+void sites_tell_choice(const struct sites *sites, const struct weir_req *r, bool is_found, struct choice *choice)
+{
+    static const char *const kinds[] = { [ROUTE_EXACT] = "exact path", [ROUTE_REGEX] = "pattern",
+                                         [ROUTE_PREFIX] = "longest prefix" };
+    const struct listen_use *use = listen_use_of(&sites->listens, r->conn->point);
+    const struct site *site = r->site_of;
+    const struct route *route = is_found && site && r->route_of != site ? r->route_of : NULL;
+
+    *choice = (struct choice){ 0 };
+    choice->listener.name = r->conn->point->key;
+    if (use && use->point) {
+        choice->listener.file = use->place.file;
+        choice->listener.line = use->place.line;
+    }
+    if (!site) {
+        choice->site.why = "no site of this name here, and no site _";
+        return;
+    }
+    choice->site = part_of(site->name, why_site(site, r->host), site->statement);
+    if (route)
+        choice->route = part_of(route->text, kinds[route->kind], route->statement);
+    else
+        choice->route = part_of(STR_NONE,
+                                is_found ? site->routes ? "no route matches: the site itself" : "the site has no routes"
+                                         : r->refuse_reason ? r->refuse_reason : "refused",
+                                site->statement);
+}
+
 const struct scope *sites_tls(const struct sites *sites, const struct listen_point *point, str server_name)
 {
     char lower[NAME_MOST];

@@ -12,6 +12,7 @@
 
 #include "app/house/listens.h"
 #include "app/house/routes.h"
+#include "pipeline/choice.h"
 #include "pipeline/snapshot.h"
 
 struct site {
@@ -50,6 +51,7 @@ const struct site *site_find(const struct sites *sites, const struct listen_poin
 
 /* For the snapshot, whose house is a struct house (configuration.c). */
 bool sites_choose(const struct sites *sites, struct weir_req *r);
+void sites_tell_choice(const struct sites *sites, const struct weir_req *r, bool is_found, struct choice *choice);
 const struct scope *sites_tls(const struct sites *sites, const struct listen_point *point, str server_name);
 
 #endif

@@ -20,6 +20,7 @@
 #include "pipeline/quarantine.h"
 #include "pipeline/session.h"
 #include "pipeline/sink.h"
+#include "pipeline/trace.h"
 #include "upstream/changes.h"
 #include "upstream/health_check.h"
 #include "upstream/pool.h"
@@ -351,6 +352,8 @@ static void publish(struct configuration *c)
 {
     c->snapshot->generation = ++sv.generation;
     sv.live = c;
+    if (!trace_ring_use((uint32_t)c->snapshot->top_plan->core->why_ring))
+        log_error("no memory for why_ring: no request is remembered");
     resolver_use(c->settings.resolver.n ? c->settings.resolver.p : "");
 }
 
@@ -623,6 +626,7 @@ static void finish(void)
     for (unsigned i = 0; i < sv.worker_count; i++)
         worker_destroy(sv.workers[i]);
     snapshots_finish();
+    trace_ring_finish();
     versions_finish();
     changes_finish();
     sinks_finish();
