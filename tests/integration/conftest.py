@@ -2,6 +2,7 @@
 """Fixtures: the daemon, origins, real programs, certificates. Each ends what it started."""
 
 import pathlib
+import resource
 import shutil
 import tempfile
 
@@ -15,10 +16,16 @@ from lib.origin import AnsweringOrigin, Origin
 from lib.patience import WEIR_BIN, eventually
 from lib.program import start_nginx, start_prometheus
 
+DESCRIPTORS = 8192  # floods need more than shells give by default
+
 
 def pytest_configure(config):
     if not WEIR_BIN or not pathlib.Path(WEIR_BIN).exists():
         raise pytest.UsageError("WEIR_BIN names no program: run this by make check, or see docs/testing.md")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < DESCRIPTORS:
+        most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @pytest.hookimpl(hookwrapper=True)

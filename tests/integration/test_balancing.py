@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lib.daemon import run_weir
-from lib.patience import PATIENCE, SLOWNESS, eventually
+from lib.patience import PATIENCE, eventually
 from lib.program import start_named_nginx
 
 NAMES = ["a", "b", "c", "d"]
@@ -167,7 +167,7 @@ def test_max_conns_queues_and_then_refuses(weir, answering):
         return OK
 
     origin = answering(slow)
-    one = weir(f"workers 2; timeout connect=700ms; upstream u {{ server 127.0.0.1:{origin.port} max_conns=1; }}"
+    one = weir(f"workers 2; timeout connect=2s; upstream u {{ server 127.0.0.1:{origin.port} max_conns=1; }}"
                " site _ { proxy u; }")
     first, second = one.connect(), one.connect()
     first.request()
@@ -183,7 +183,7 @@ def test_max_conns_queues_and_then_refuses(weir, answering):
     begun = time.monotonic()
     refused = second.get()
     assert refused.status == 503 and refused.get("Retry-After")
-    assert 0.6 <= time.monotonic() - begun < 2 * SLOWNESS
+    assert 1.8 <= time.monotonic() - begun < PATIENCE
     hold.release()
     assert first.response().status == 200
 

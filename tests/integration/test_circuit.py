@@ -95,9 +95,11 @@ def test_all_out_is_503_at_once_with_a_time(weir, answering):
     assert one.get().status == 504
     begun = time.monotonic()
     answers = [one.get() for _ in range(20)]
+    took = time.monotonic() - begun
     refused = [answer for answer in answers if answer.status == 503]
-    assert len(refused) >= 18 and all(0 < int(answer.get("Retry-After")) <= 61 for answer in refused)
-    assert time.monotonic() - begun < 2 * SLOWNESS
+    assert len(refused) >= 18 - int(took)  # it is tried once a second
+    assert all(0 < int(answer.get("Retry-After")) <= 61 for answer in refused)
+    assert took < 2 * SLOWNESS
     assert state_of(one) == ("out", "no response in time")
 
 

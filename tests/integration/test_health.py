@@ -24,15 +24,17 @@ def lines_of(weir, text):
 def test_a_server_that_fails_is_out_for_a_while_and_comes_back(weir, answering):
     """Counted once per process: three failures over two workers; one log line per change."""
     alive, port = answering(), free_port()
-    one = weir(f"workers 2; upstream u {{ server 127.0.0.1:{port} max_fails=3 fail_timeout=1s;"
+    seconds = 1 * SLOWNESS  # within which three fail
+    one = weir(f"workers 2; upstream u {{ server 127.0.0.1:{port} max_fails=3 fail_timeout={seconds}s;"
                f" server 127.0.0.1:{alive.port}; }}"
                " site _ { proxy u; }")
     clients = [one.connect() for _ in range(4)]
     for client in clients * 5:
         assert client.get().status == 200
     assert len(lines_of(one, f"127.0.0.1:{port}: connection refused")) >= 1
-    out = lines_of(one, "out for 1s")
-    assert len(out) == 1 and re.search(rf"upstream u 127\.0\.0\.1:{port}: .*refused, out for 1s \(fails=3/3\)", out[0])
+    out = lines_of(one, f"out for {seconds}s")
+    assert len(out) == 1
+    assert re.search(rf"upstream u 127\.0\.0\.1:{port}: .*refused, out for {seconds}s \(fails=3/3\)", out[0])
     back = answering(address=("127.0.0.1", port))
     eventually(lambda: clients[0].get().status == 200 and back.requests, "it is asked again")
     assert len(lines_of(one, "back in service")) == 1
@@ -46,9 +48,11 @@ def test_all_servers_down_is_503_at_once(weir):
     assert one.get().status == 502
     begun = time.monotonic()
     answers = [one.get() for _ in range(10)]
-    assert time.monotonic() - begun < 1 * SLOWNESS
+    took = time.monotonic() - begun
+    assert took < 1 * SLOWNESS
     refused = [answer for answer in answers if answer.status == 503]
-    assert len(refused) >= 8 and all(int(answer.get("Retry-After")) >= 1 for answer in refused)
+    tried = 2 * (1 + int(took))  # each of the two once a second
+    assert len(refused) >= 10 - tried and all(int(answer.get("Retry-After")) >= 1 for answer in refused)
     answer = one.get(host="off.test")
     assert answer.status == 503 and int(answer.get("Retry-After")) >= 1
 

@@ -56,6 +56,8 @@ def test_promtool_accepts_the_figures_after_mixed_traffic(weir, answering):
     client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\nHost: b.test\r\n\r\n")
     assert client.response().status == 400
     settled(one, lambda m: m.sum("weir_upstream_checks_total", "upstream=back", "result=bad") > 0, "a check failed")
+    settled(one, lambda m: m["weir_requests_total", "site=-", "code=4xx"] == 2, "the refused ones have ended")
+    settled(one, lambda m: ended(m, "*.d.test") == 1, "the one without content has ended")
     answer = one.get("/metrics")
     assert answer.status == 200
     assert answer.get("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
@@ -154,10 +156,10 @@ def test_gauges_follow_what_is_under_way(weir, origin):
     connection.request()
     connection.reply(body=b"ok")
     assert second.response().status == 200
-    metrics = settled(one, lambda m: m["weir_upstream_active", *labels] == 0, "nothing is under way")
+    metrics = settled(one, lambda m: m["weir_upstream_active", *labels] == 0 and
+                      m["weir_upstream_idle_connections", *labels] >= 1, "nothing is under way")
     assert metrics["weir_upstream_queued", "upstream=back"] == 0
     assert metrics["weir_upstream_server_state", *labels, "state=up"] == 1
-    assert metrics["weir_upstream_idle_connections", *labels] >= 1
     origin.close_all()
     settled(one, lambda m: m["weir_upstream_idle_connections", *labels] == 0, "idle connections are gone")
 

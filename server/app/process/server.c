@@ -36,7 +36,7 @@
 enum { JOB_THREADS = 4, DRAIN_TICK_MS = 20, IDLE_GRACE_MS = 5000, WORKERS_MOST = CRUMBS_MOST };
 
 struct seat_of_worker { /* what the main thread knows and sends of each worker */
-    struct message message, drain_message, stop_message;
+    struct message message, shut_message, stop_message;
     struct deadline tick;
     unsigned ticks; /* of a leaving worker, until its idle connections are closed */
     bool up_failed;
@@ -47,9 +47,10 @@ static struct process {
     struct io channel;
     struct worker *workers[WORKERS_MOST];
     struct seat_of_worker seats[WORKERS_MOST];
-    unsigned worker_count, workers_up, workers_down;
+    unsigned worker_count, workers_up, workers_down, workers_shut;
     struct configuration *live;
     struct server_reload *reloads, *handovers;
+    char *taken_over; /* what those are told of it, once no worker accepts any more */
     struct settings user; /* user and group only, from the supervisor */
     uint64_t started_ms, generation, reload_count, failed_reloads;
     bool draining, stopping, up_failed, serving, keep_alive_off;
@@ -151,34 +152,6 @@ void server_stop(void)
     deadline_set(&sv.stop_deadline, sv.live->settings.shutdown_timeout ? sv.live->settings.shutdown_timeout : 1);
 }
 
-/* Unlike a stop, which closes idle connections at once: the answer to its next request tells each client to come
- * again, so that none meets a connection that was closed under its hands. */
-static void run_retire(struct message *message)
-{
-    struct seat_of_worker *seat = list_entry(message, struct seat_of_worker, stop_message);
-
-    pipeline_worker_self()->draining = true;
-    deadline_init(&seat->tick, on_tick);
-    on_tick(&seat->tick);
-}
-
-static void retire(void)
-{
-    uint64_t most = sv.live->settings.shutdown_timeout, grace = most / 2 < IDLE_GRACE_MS ? most / 2 : IDLE_GRACE_MS;
-
-    if (sv.stopping || !sv.serving)
-        return;
-    sv.stopping = true;
-    sv.door->leave();
-    listening_stop(sv.workers, sv.worker_count);
-    for (unsigned i = 0; i < sv.worker_count; i++) {
-        sv.seats[i].stop_message.run = run_retire;
-        sv.seats[i].ticks = (unsigned)(grace / DRAIN_TICK_MS) + 1;
-        worker_post(sv.workers[i], &sv.seats[i].stop_message);
-    }
-    deadline_set(&sv.stop_deadline, most ? most : 1);
-}
-
 static void run_drain(struct message *message)
 {
     mem_free(message);
@@ -277,11 +250,54 @@ void server_unquarantine(struct server_reload *reload, str module)
 }
 
 /* Whoever asked has asked us; the one that has taken over knows nothing of it. */
-static void do_retire(str text)
+static void answer_taken_over(void)
 {
+    str text = sv.taken_over ? str_of(sv.taken_over) : STR_NONE;
+
     answer(&sv.reloads, true, text);
     answer(&sv.handovers, true, text);
-    retire();
+    mem_free(sv.taken_over);
+    sv.taken_over = NULL;
+}
+
+static void on_doors_shut(struct message *message)
+{
+    (void)message;
+    if (++sv.workers_shut == sv.worker_count)
+        answer_taken_over();
+}
+
+/* Unlike a stop, which closes idle connections at once: the answer to its next request tells each client to come
+ * again, so that none meets a connection that was closed under its hands. */
+static void run_retire(struct message *message)
+{
+    struct seat_of_worker *seat = list_entry(message, struct seat_of_worker, stop_message);
+
+    pipeline_worker_self()->draining = true;
+    seat->shut_message.run = on_doors_shut; /* its doors were closed by the letters before this one */
+    worker_post(sv.main, &seat->shut_message);
+    deadline_init(&seat->tick, on_tick);
+    on_tick(&seat->tick);
+}
+
+/* Whoever is told that another server has taken over meets that one from then on. */
+static void do_retire(str text)
+{
+    sv.taken_over = str_dup(text);
+    if (sv.stopping || !sv.serving) {
+        answer_taken_over();
+        return;
+    }
+    uint64_t most = sv.live->settings.shutdown_timeout, grace = most / 2 < IDLE_GRACE_MS ? most / 2 : IDLE_GRACE_MS;
+    sv.stopping = true;
+    sv.door->leave();
+    listening_stop(sv.workers, sv.worker_count);
+    for (unsigned i = 0; i < sv.worker_count; i++) {
+        sv.seats[i].stop_message.run = run_retire;
+        sv.seats[i].ticks = (unsigned)(grace / DRAIN_TICK_MS) + 1;
+        worker_post(sv.workers[i], &sv.seats[i].stop_message);
+    }
+    deadline_set(&sv.stop_deadline, most ? most : 1);
 }
 
 static void do_keep(str text)

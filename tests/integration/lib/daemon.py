@@ -18,6 +18,7 @@ import tempfile
 import threading
 
 from lib.client import Client
+from lib.message import Closed
 from lib.patience import PATIENCE, WEIR_BIN, eventually
 from lib.ports import free_port
 
@@ -32,6 +33,14 @@ def run_weir(*args, cwd=None, env=None, timeout=60):
     """One command of the command line; stdout and stderr as text."""
     return subprocess.run([WEIR_BIN, *map(str, args)], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=timeout)
+
+
+def is_gone(pid):
+    """Whether a process has ended, waited for or not."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def says(text, name):
@@ -263,6 +272,11 @@ class Weir:
         finally:
             client.close()
             self.clients.remove(client)
+
+    def try_get(self, *args, **how):
+        """get(), or None while servers go and come: one that was killed may take a connection along."""
+        with contextlib.suppress(OSError, Closed):
+            return self.get(*args, **how)
 
 
 @contextlib.contextmanager
