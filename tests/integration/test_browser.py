@@ -78,7 +78,7 @@ class House:
         return f"https://{host}:{self.weir.https_port}{path}"
 
     def lines(self, target, host="x.b.test", least=1):
-        """Of the access log, by its variables' names: those of a target (an expression), as soon as so many are there."""
+        """Of the access log, by its variables' names: those of a target (an expression), once so many are there."""
         def found():
             self.weir.cli("reload")  # writes what is buffered
             lines = [dict(zip(LOG.replace("$", "").split(), line.split())) for line in self.log.read_text().split("\n")]
