@@ -46,21 +46,26 @@ static bool is_identity(weir_str name, const struct conf *conf)
 
     while (i < sizeof(remote) - 1 && i < name.n && plain(name.p[i]) == remote[i])
         i++;
-    return i == sizeof(remote) - 1 || is_listed(name, &conf->copy) || is_listed(name, &conf->preset_copy);
+    return i == sizeof(remote) - 1 || is_listed(name, &conf->copy) ||
+           is_listed(name, forward_preset_fields(conf->preset_known));
 }
 
-/* Before anybody is asked, whatever the outcome: a client does not say who it is in these fields, in no spelling. */
-static void strip_identity(weir_req *r, const struct conf *conf)
+/* Before anybody is asked, whatever the outcome: a client does not say who it is in these fields, in no spelling. Where
+ * authentication is off for once, or an address is enough, origins take them for somebody's word all the same. */
+static weir_verdict strip_identity(weir_req *r, const void *conf_, void *ctx)
 {
+    const struct conf *conf = conf_;
     weir_str name, value;
     bool found;
 
+    (void)ctx;
     do {
         uint32_t cursor = 0;
         found = false;
         while (!found && weir_field_next(r, WEIR_OF_REQUEST, &cursor, &name, &value))
             found = is_identity(name, conf);
     } while (found && weir_field_remove(r, WEIR_OF_REQUEST, name) > 0);
+    return WEIR_NEXT;
 }
 
 weir_verdict auth_admit(weir_req *r, struct ctx *ctx, weir_str user)
@@ -78,7 +83,6 @@ static weir_verdict decide(weir_req *r, const void *conf_, void *ctx_)
     const struct conf *conf = conf_;
     struct ctx *ctx = ctx_;
 
-    strip_identity(r, conf);
     ctx->conf = conf;
     switch (conf->kind) {
     case AUTH_BASIC:   return basic_decide(r, conf, ctx);
@@ -228,6 +232,8 @@ static int set_auth(weir_conf *c, const struct weir_directive *directive, void *
 
     (void)directive;
     forget_outer(conf);
+    if (conf->preset != PRESET_NONE)
+        conf->preset_known = conf->preset;
     if (check_options(c, conf) != 0)
         return -1;
     if (conf->kind == AUTH_OFF)
@@ -262,8 +268,8 @@ static int check(weir_conf *c, void *scope)
     conf->passwords = conf->keys = NULL;
     conf->preset_copy = (weir_table){ NULL, 0, 0 };
     conf->upstream_target = (weir_str){ NULL, 0 };
-    if (conf->kind == AUTH_OFF)
-        return WEIR_CONF_INACTIVE;
+    if (conf->kind == AUTH_OFF) /* where nobody has said a word on it, fields mean what origins want them to */
+        return conf->place.line ? WEIR_CONF_OK : WEIR_CONF_INACTIVE;
     return check_kind(c, conf) == 0 ? WEIR_CONF_OK : WEIR_CONF_ERROR;
 }
 
@@ -308,6 +314,8 @@ static const struct weir_directive directives[] = {
 };
 
 static const struct weir_hook hooks[] = {
+    { .stage = WEIR_AT_AUTH, .slot = WEIR_EARLY, .flags = WEIR_DECIDES | WEIR_DRY_OK, .name = "auth-identity",
+      .before = "address-rules", .req = strip_identity },
     { .stage = WEIR_AT_AUTH, .flags = WEIR_DECIDES | WEIR_DRY_OK, .provides = "identity", .after = "address-rules",
       .req = decide },
 };

@@ -31,6 +31,7 @@ struct conf {
     weir_str realm;
     weir_table copy;             /* of weir_str: fields of the answer that the origin gets */
     weir_table preset_copy;      /* the preset's own, likewise */
+    uint32_t preset_known;       /* this scope's or an outer one's: whose fields origins take for somebody's word */
     uint64_t timeout;            /* ms, of the other server */
     struct weir_place place;
     weir_str path;               /* basic: absolute */
@@ -65,6 +66,7 @@ int basic_check(weir_conf *c, struct conf *conf);
 
 weir_verdict forward_decide(weir_req *r, const struct conf *conf, struct ctx *ctx);
 int forward_check(weir_conf *c, struct conf *conf); /* the preset's fields and path */
+const weir_table *forward_preset_fields(uint32_t preset);
 
 int jwt_load(weir_mod *mod);
 weir_verdict jwt_decide(weir_req *r, const struct conf *conf, struct ctx *ctx);

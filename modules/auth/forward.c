@@ -176,6 +176,11 @@ static bool url_has_path(weir_str url)
     return at + 2 < url.n && memchr(url.p + at + 3, '/', url.n - at - 3);
 }
 
+const weir_table *forward_preset_fields(uint32_t preset)
+{
+    return &presets[preset].copy;
+}
+
 int forward_check(weir_conf *c, struct conf *conf)
 {
     (void)c;

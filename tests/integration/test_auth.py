@@ -121,6 +121,21 @@ def test_identity_fields_of_clients_never_reach_the_origin(asking):
     assert not any("root" in value or "admin" in value for name in request.names() for value in request.all(name))
 
 
+@pytest.mark.parametrize("target, address", [("/open", None), ("/any", "192.0.2.77")])
+def test_identity_fields_never_pass_where_nobody_has_to_log_in(guarded, target, address):
+    """What an origin takes for the word of whoever authenticates is nobody's here."""
+    fields = [f"X-Forwarded-For: {address}"] if address else []
+    response = guarded.get(target, *fields, "Remote-User: root", "remote_groups: admin")
+    assert response.status == 200
+    request = request_of(response.body)
+    assert not any(name.lower().replace("_", "-").startswith("remote-") for name in request.names())
+
+
+def test_fields_mean_what_origins_want_where_nothing_is_said_of_auth(weir, answering):
+    house = weir(f"site _ {{ proxy {answering().url}; }}", modules=["auth"])
+    assert request_of(house.get("/", "Remote-User: ann").body).get("Remote-User") == "ann"
+
+
 def test_satisfy_any(guarded, asking):
     assert guarded.get("/any", "X-Forwarded-For: 192.0.2.77").status == 200
     assert asking.get("/any").status == 401

@@ -151,11 +151,15 @@ class Browser:
         self.command("POST", f"/element/{self.find(selector)}/value", text=text)
 
     def click(self, selector):
-        """A click that opens another page is over when that page is there."""
-        self.command("POST", f"/element/{self.find(selector)}/click")
-
-    def back(self):
-        self.command("POST", "/back")
+        """A click that opens another page; until that is there."""
+        def is_another():
+            with contextlib.suppress(BrowserError):  # one page is gone and the other not yet there
+                return self.run("return !window.clicked && document.readyState === 'complete'")
+            return False
+        element = self.find(selector)
+        self.run("window.clicked = true")
+        self.command("POST", f"/element/{element}/click")
+        eventually(is_another, f"the page behind {selector}", PATIENCE * SLOWNESS)
 
     def cookies(self):
         """Of the page, by name; those that scripts do not see too."""
