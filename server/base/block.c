@@ -18,6 +18,7 @@ struct free_list {
 static _Thread_local struct free_list small_blocks = { .most = KEEP_SMALL };
 static _Thread_local struct free_list medium_blocks = { .most = KEEP_MEDIUM };
 static _Thread_local struct free_list large_blocks = { .most = KEEP_LARGE };
+static _Thread_local struct block *aside;
 static _Thread_local int64_t unreported;
 static _Atomic int64_t in_use;
 
@@ -105,6 +106,33 @@ void block_unref(struct block *block)
     retire(block);
 }
 
+static uint32_t room_in(struct block *block)
+{
+    if (!block_is_shared(block))
+        block->used = 0;
+    return block->size - block->used;
+}
+
+void block_set_aside(struct block *block)
+{
+    struct block *other = aside;
+    if (other && room_in(other) >= room_in(block)) {
+        block_unref(block);
+        return;
+    }
+    aside = block;
+    block_unref(other);
+}
+
+struct block *block_take_aside(uint32_t least)
+{
+    struct block *block = aside;
+    if (!block || room_in(block) < least)
+        return NULL;
+    aside = NULL;
+    return block;
+}
+
 static void drop(struct free_list *list)
 {
     while (list->first)
@@ -113,6 +141,8 @@ static void drop(struct free_list *list)
 
 void block_drop_free_lists(void)
 {
+    block_unref(aside);
+    aside = NULL;
     drop(&small_blocks);
     drop(&medium_blocks);
     drop(&large_blocks);

@@ -42,7 +42,12 @@ static inline int block_is_shared(const struct block *block)
     return atomic_load_explicit(&((struct block *)block)->refs, memory_order_acquire) > 1;
 }
 
-void block_drop_free_lists(void);     /* this thread's; at thread end */
+/* One that is written behind `used` by whoever comes next: a hundred small answers lie in a few blocks, which are still
+ * in the cache, and not in one each. */
+void block_set_aside(struct block *block); /* in place of block_unref; the thread keeps one, that with the most room */
+struct block *block_take_aside(uint32_t least); /* it, if it has so much room; nobody else's: used is 0. Or NULL */
+
+void block_drop_free_lists(void);     /* this thread's, and what it set aside; at thread end */
 uint64_t block_bytes_in_use(void);    /* whole process, without free lists; approximate */
 
 #endif

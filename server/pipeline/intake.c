@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "pipeline/intake.h"
 
+/* An answer of common size and its head fit behind what others have left in a block. */
+enum { SHARED_LEAST = BLOCK_SMALL + 1024 };
+
 static bool begin_block(struct intake *in, uint32_t size)
 {
     uint32_t rest = intake_n(in);
 
     if (rest >= size / 2)
         size = rest * 2;
-    struct block *fresh = block_create(size);
+    struct block *fresh = rest == 0 && size == BLOCK_MEDIUM ? block_take_aside(SHARED_LEAST) : NULL;
+    if (fresh) {
+        block_unref(in->block);
+        *in = (struct intake){ .block = fresh, .at = fresh->used };
+        return true;
+    }
+    fresh = block_create(size);
     if (!fresh)
         return false;
     if (rest)
@@ -81,4 +90,15 @@ void intake_drop(struct intake *in)
 {
     block_unref(in->block);
     *in = (struct intake){ 0 };
+}
+
+void intake_leave(struct intake *in)
+{
+    struct block *block = in->block;
+
+    *in = (struct intake){ 0 };
+    if (block && block->size == BLOCK_MEDIUM)
+        block_set_aside(block);
+    else
+        block_unref(block);
 }

@@ -45,7 +45,7 @@ static inline void intake_use_all(struct intake *in)
 }
 
 /* One conn_read behind what waits: its answer, or INTAKE_NO_MEMORY. A new block has `size` bytes, or twice what waits,
- * if that is more. */
+ * if that is more; or, for BLOCK_MEDIUM, it is what another intake_leave left of one. */
 int64_t intake_read(struct intake *in, struct conn *conn, uint32_t size);
 /* The block stays until the arena is reset: a head that lies in it is parsed in place. */
 bool intake_pin(const struct intake *in, struct arena *arena);
@@ -54,5 +54,6 @@ bool intake_pin(const struct intake *in, struct arena *arena);
 enum h1_event intake_decode(struct intake *in, struct h1_body *decoder, struct chain *content, struct h1_error *error);
 bool intake_pass_raw(struct intake *in, struct chain *content); /* all that waits */
 void intake_drop(struct intake *in); /* with what waits */
+void intake_leave(struct intake *in); /* nothing waits; the room in its block serves another connection */
 
 #endif

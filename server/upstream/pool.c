@@ -295,7 +295,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
     if (pool->idle_count >= keepalive) { /* the one idle the longest goes */
         pool_close(list_entry(pool->idle.prev, struct upstream_conn, link));
     }
-    intake_drop(&uc->in);
+    intake_leave(&uc->in);
     uc->scan = (struct h1_scan){ 0 };
     conn_set_due(&uc->conn, keepalive_ms);
     list_push_front(&pool->idle, &uc->link);

@@ -164,6 +164,43 @@ static void another_thread_may_release(void **state)
     mem_fail_after(-1);
 }
 
+static void room_that_was_left_is_taken_by_the_next(void **state)
+{
+    (void)state;
+    assert_null(block_take_aside(0));
+    struct block *block = block_create(100);
+    block_ref(block);
+    block->used = 60;
+    block_set_aside(block);
+    assert_null(block_take_aside(41));
+    assert_ptr_equal(block_take_aside(40), block);
+    assert_int_equal(block->used, 60);
+    assert_null(block_take_aside(0)); /* its writer is who took it, nobody else */
+    block_unref(block);
+    block_set_aside(block);
+    assert_ptr_equal(block_take_aside(100), block); /* nobody holds any of its bytes now */
+    assert_int_equal(block->used, 0);
+    block_unref(block);
+}
+
+static void the_one_with_the_most_room_is_set_aside(void **state)
+{
+    (void)state;
+    uint64_t before = block_bytes_in_use();
+    struct block *small = block_create(50), *full = block_create(100), *large = block_create(90);
+    full->used = 95;
+    block_ref(full);
+    block_set_aside(small);
+    block_set_aside(full);
+    block_unref(full);
+    block_set_aside(large);
+    assert_int_equal(block_bytes_in_use(), before + 90);
+    assert_ptr_equal(block_take_aside(51), large);
+    block_set_aside(large);
+    block_drop_free_lists();
+    assert_int_equal(block_bytes_in_use(), before);
+}
+
 enum { THREADS = 4, ROUNDS = 2000 };
 
 static void *ref_and_unref(void *arg)
@@ -204,6 +241,8 @@ int main(void)
         cmocka_unit_test_setup(free_lists_are_bounded, start_empty),
         cmocka_unit_test_setup(failed_block_is_not_counted, start_empty),
         cmocka_unit_test_setup(another_thread_may_release, start_empty),
+        cmocka_unit_test_setup(room_that_was_left_is_taken_by_the_next, start_empty),
+        cmocka_unit_test_setup(the_one_with_the_most_room_is_set_aside, start_empty),
         cmocka_unit_test_setup(threads_share_one_block, start_empty),
     };
     return cmocka_run_group_tests_name("block", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "../net/ends.h"
 
+#include "base/block.h"
 #include "base/mem.h"
 #include "pipeline/intake.h"
 
@@ -85,6 +86,46 @@ static void a_used_up_block_is_filled_anew_unless_somebody_holds_it(void **state
     block_unref(first);
     intake_drop(&in);
     close(peer);
+    end_destroy(end);
+}
+
+/* As answers of an upstream do: the first one is still being passed on when the second one is read. */
+static void what_is_left_of_a_block_serves_another(void **state)
+{
+    (void)state;
+    struct intake first = { 0 }, second = { 0 };
+    int peer;
+    struct end *end = end_pair(&peer);
+
+    block_drop_free_lists();
+    read_text(&first, end, peer, "abcd", BLOCK_MEDIUM);
+    struct block *block = block_ref(first.block);
+    intake_use_all(&first);
+    intake_leave(&first);
+    assert_null(first.block);
+    read_text(&second, end, peer, "efgh", BLOCK_MEDIUM);
+    assert_ptr_equal(second.block, block);
+    expect_rest(&second, "efgh");
+    assert_memory_equal(block->data, "abcd", 4);
+
+    read_text(&first, end, peer, "ijkl", BLOCK_MEDIUM); /* while it is in use it is nobody else's */
+    assert_ptr_not_equal(first.block, block);
+    intake_drop(&first);
+
+    block->used = BLOCK_MEDIUM - BLOCK_SMALL; /* no room for an answer of common size */
+    intake_use_all(&second);
+    intake_leave(&second);
+    read_text(&second, end, peer, "mnop", BLOCK_MEDIUM);
+    assert_ptr_not_equal(second.block, block);
+    block_unref(block);
+    intake_drop(&second);
+
+    block_drop_free_lists();
+    read_text(&first, end, peer, "qrst", 64); /* other sizes are not kept */
+    intake_use_all(&first);
+    intake_leave(&first);
+    assert_null(block_take_aside(1));
+    intake_leave(&first);
     end_destroy(end);
 }
 
@@ -227,6 +268,7 @@ int main(void)
         cmocka_unit_test(nothing_waits_in_an_empty_one),
         turning(what_is_read_stands_behind_what_waits),
         turning(a_used_up_block_is_filled_anew_unless_somebody_holds_it),
+        turning(what_is_left_of_a_block_serves_another),
         turning(what_waits_is_never_more_than_half_of_a_new_block),
         cmocka_unit_test(a_pinned_block_stays_until_the_arena_is_reset),
         cmocka_unit_test(bodies_are_decoded_up_to_their_end),
