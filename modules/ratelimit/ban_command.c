@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ban_command.c: weir ban list | add CIDR [TIME] | remove CIDR */
+/* ban_command.c: weir ban list | add CIDR [TIME] | remove CIDR. What a list server says is listed too, but changed
+ * there alone. */
 #include "bans.h"
+#include "network.h"
+#include "pull.h"
 
 #include <string.h>
 
@@ -38,12 +41,45 @@ static void say_ban(const struct ban *ban, void *answer)
     char network[NETWORK_ROOM];
     uint64_t now = weir_now(WEIR_NOW_WALL_MS);
 
-    network_print(ban, network);
+    network_print(ban->address, ban->bits, network);
     if (ban->until)
         weir_say(answer, "%-44s %10llu s  %s\n", network, (unsigned long long)((ban->until - now + 999) / 1000),
                  ban->by == BY_REFUSALS ? "refusals" : "command");
     else
         weir_say(answer, "%-44s    for ever  command\n", network);
+}
+
+static void say_pulled(weir_answer *answer)
+{
+    uint64_t now = weir_now(WEIR_NOW_WALL_MS);
+    struct pulled *pulled = pull_newest();
+    char network[NETWORK_ROOM];
+
+    for (size_t i = 0; pulled && i < pulled->decisions.count; i++) {
+        const struct decision *one = &pulled->decisions.at[i];
+        if (one->until <= now)
+            continue;
+        network_print(one->address, one->bits, network);
+        weir_say(answer, "%-44s %10llu s  ban_list: %s\n", network,
+                 (unsigned long long)((one->until - now + 999) / 1000), label_text(pulled->labels, one->label));
+    }
+    pulled_unref(pulled);
+}
+
+/* False: the list server bans nothing of exactly this name. */
+static bool explain_pulled(weir_answer *answer, const uint8_t address[16], uint32_t bits, const char *but)
+{
+    struct pulled *pulled = pull_newest();
+    const struct decision *one = pulled_find_network(pulled, address, bits, weir_now(WEIR_NOW_WALL_MS));
+    char network[NETWORK_ROOM];
+
+    if (one) {
+        network_print(address, bits, network);
+        weir_say(answer, "%s%s is banned by ban_list (%s): remove it at that server, or name it in except=\n", but,
+                 network, label_text(pulled->labels, one->label));
+    }
+    pulled_unref(pulled);
+    return one;
 }
 
 static int refuse(weir_answer *answer, const char *what, weir_str word)
@@ -77,7 +113,11 @@ static int take_out(weir_answer *answer, weir_str word)
 
     if (!network_read(word, address, &bits))
         return refuse(answer, "no address or network", word);
-    return ban_list_remove(address, bits) == 0 ? 0 : refuse(answer, "not banned", word);
+    if (ban_list_remove(address, bits) == 0) {
+        explain_pulled(answer, address, bits, "removed here, but ");
+        return 0;
+    }
+    return explain_pulled(answer, address, bits, "") ? -1 : refuse(answer, "not banned", word);
 }
 
 int ban_command(weir_mod *mod, weir_answer *answer, const weir_str *words, uint32_t count)
@@ -85,6 +125,7 @@ int ban_command(weir_mod *mod, weir_answer *answer, const weir_str *words, uint3
     (void)mod;
     if (count == 1 && is_word(words[0], "list")) {
         ban_list_each(weir_now(WEIR_NOW_WALL_MS), say_ban, answer);
+        say_pulled(answer);
         return 0;
     }
     if ((count == 2 || count == 3) && is_word(words[0], "add"))

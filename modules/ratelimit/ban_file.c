@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ban_file.c: a line a ban: "192.0.2.1/32 1795000000 refusals": network, end in seconds since 1970 or 0, origin.
- * Written anew beside the old one and put in its place, a second after a change at the latest. */
+ * Written a second after a change at the latest. */
 #include "bans.h"
+#include "network.h"
+#include "state_file.h"
 
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { TICK_FORGET_MS = 60 * 1000 };
 
@@ -57,25 +57,19 @@ static void write_ban(const struct ban *ban, void *file)
 {
     char network[NETWORK_ROOM];
 
-    network_print(ban, network);
+    network_print(ban->address, ban->bits, network);
     fprintf(file, "%s %llu %s\n", network, (unsigned long long)(ban->until / 1000),
             ban->by == BY_REFUSALS ? "refusals" : "command");
 }
 
+static void write_all(FILE *file, void *now)
+{
+    ban_list_each(*(const uint64_t *)now, write_ban, file);
+}
+
 static void write_file(void *now)
 {
-    char fresh[PATH_MAX + 8];
-
-    snprintf(fresh, sizeof(fresh), "%s.new", file_path);
-    FILE *file = fopen(fresh, "we");
-    bool fine = file && fchmod(fileno(file), 0600) == 0;
-    if (fine)
-        ban_list_each(*(const uint64_t *)now, write_ban, file);
-    fine = fine && fflush(file) == 0 && fsync(fileno(file)) == 0;
-    if (file)
-        fine &= fclose(file) == 0;
-    if (!fine || rename(fresh, file_path) != 0)
-        weir_log(WEIR_LOG_ERROR, "%s: bans cannot be written: %m", file_path);
+    state_file_write(file_path, write_all, now);
 }
 
 static void written(void *now)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ban_list.c: a hash of networks; a look-up asks once for each length of prefix that is in the list. */
 #include "bans.h"
+#include "network.h"
 
-#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -27,54 +26,6 @@ static struct {
 } list = { .lock = PTHREAD_RWLOCK_INITIALIZER };
 static atomic_uint ban_count;
 static atomic_bool has_changed;
-
-/* -- networks ------------------------------------------------------------------------------------------------------ */
-
-void network_mask(uint8_t address[16], uint32_t bits)
-{
-    for (uint32_t i = bits / 8; i < 16; i++)
-        address[i] = (uint8_t)(i == bits / 8 ? address[i] & 0xff00u >> bits % 8 : 0);
-}
-
-bool network_read(weir_str text, uint8_t address[16], uint32_t *bits)
-{
-    char room[NETWORK_ROOM];
-    uint8_t read[16] = { [10] = 0xff, [11] = 0xff };
-    uint32_t most = 32, length = 0;
-
-    if (text.n == 0 || text.n >= sizeof(room) || memchr(text.p, '\0', text.n))
-        return false;
-    memcpy(room, text.p, text.n);
-    room[text.n] = '\0';
-    char *slash = strchr(room, '/');
-    if (slash)
-        *slash++ = '\0';
-    if (inet_pton(AF_INET, room, read + 12) != 1) {
-        most = 128;
-        if (inet_pton(AF_INET6, room, read) != 1)
-            return false;
-    }
-    for (const char *p = slash; p && *p; p++) {
-        if (*p < '0' || *p > '9' || (length = length * 10 + (uint32_t)(*p - '0')) > most)
-            return false;
-    }
-    if (slash && !*slash)
-        return false;
-    *bits = slash ? length + (128 - most) : 128;
-    memcpy(address, read, sizeof(read));
-    network_mask(address, *bits);
-    return true;
-}
-
-void network_print(const struct ban *ban, char room[NETWORK_ROOM])
-{
-    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-    bool is_ipv4 = ban->bits >= 96 && memcmp(ban->address, mapped, sizeof(mapped)) == 0;
-    char text[INET6_ADDRSTRLEN];
-
-    inet_ntop(is_ipv4 ? AF_INET : AF_INET6, ban->address + (is_ipv4 ? 12 : 0), text, sizeof(text));
-    snprintf(room, NETWORK_ROOM, "%s/%u", text, is_ipv4 ? ban->bits - 96 : ban->bits);
-}
 
 /* -- the table; the lock is held ----------------------------------------------------------------------------------- */
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bans.h"
+#include "network.h"
+#include "pull.h"
 
 #include <string.h>
 
@@ -13,23 +15,41 @@ int bans_load(weir_mod *mod)
     return refusals ? 0 : weir_mod_error(mod, "no memory for refusals");
 }
 
-weir_verdict bans_judge(weir_req *r)
+static weir_verdict refuse(weir_req *r, const char *reason)
 {
+    if (!weir_is_dry(r))
+        weir_count(r, METRIC_BAN_REFUSED, 1);
+    return weir_refuse(r, 403, reason);
+}
+
+/* A proxy of ours that names no client behind it asks for itself; a list from elsewhere is not to shut it out. */
+static weir_verdict judge_by_list(weir_req *r, const struct conf *conf, const uint8_t address[16], uint64_t now)
+{
+    const struct labels *labels = NULL;
+    const struct decision *decision = pull_find(address, now, &labels);
+
+    if (!decision || pull_spares(conf, address) || weir_client_is_trusted(r))
+        return WEIR_NEXT;
+    weir_str reason = weir_printf(r, "banned by ban_list: %s", label_text(labels, decision->label));
+    return refuse(r, reason.p ? reason.p : "banned by ban_list");
+}
+
+weir_verdict bans_judge(weir_req *r, const struct conf *conf)
+{
+    uint64_t now = weir_now(WEIR_NOW_WALL_MS);
     uint8_t address[16];
 
     weir_client_address(r, address);
-    if (!ban_list_holds(address, weir_now(WEIR_NOW_WALL_MS)))
-        return WEIR_NEXT;
-    if (!weir_is_dry(r))
-        weir_count(r, METRIC_BAN_REFUSED, 1);
-    return weir_refuse(r, 403, "banned");
+    if (ban_list_holds(address, now))
+        return refuse(r, "banned");
+    return judge_by_list(r, conf, address, now);
 }
 
 static void ban_client(weir_req *r, const struct conf *conf, const struct ban *ban)
 {
     char network[NETWORK_ROOM];
 
-    network_print(ban, network);
+    network_print(ban->address, ban->bits, network);
     if (ban_list_put(ban) != 0) {
         weir_req_log(r, WEIR_LOG_WARN, "%s not banned: the list is full", network);
         return;

@@ -30,12 +30,6 @@ void ban_list_forget_ended(uint64_t now);
 void ban_list_each(uint64_t now, void (*tell)(const struct ban *ban, void *arg), void *arg); /* those in force */
 bool ban_list_take_changes(void);         /* something changed since the last call */
 
-/* -- networks as text ---------------------------------------------------------------------------------------------- */
-enum { NETWORK_ROOM = 64 };
-bool network_read(weir_str text, uint8_t address[16], uint32_t *bits); /* 192.0.2.0/24, 192.0.2.1, 2001:db8::/32 */
-void network_print(const struct ban *ban, char room[NETWORK_ROOM]);
-void network_mask(uint8_t address[16], uint32_t bits);
-
 /* -- ban_file.c ---------------------------------------------------------------------------------------------------- */
 void ban_file_open(weir_str path);  /* reads it, once in a process */
 void ban_file_tick(weir_mod *mod);  /* on a worker: has changes written by a job */
@@ -43,7 +37,7 @@ void ban_file_close(void);          /* on a worker that ends: writes them */
 
 /* -- bans.c, ban_command.c ----------------------------------------------------------------------------------------- */
 int bans_load(weir_mod *mod);
-weir_verdict bans_judge(weir_req *r);
+weir_verdict bans_judge(weir_req *r, const struct conf *conf);
 void bans_count_refusal(weir_req *r, const struct conf *conf);
 int ban_command(weir_mod *mod, weir_answer *answer, const weir_str *words, uint32_t count);
 

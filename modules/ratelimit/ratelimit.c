@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ratelimit.c: directives, hooks, and what an answer says about limits (draft-ietf-httpapi-ratelimit-headers). */
 #include "bans.h"
+#include "pull.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -116,6 +117,8 @@ static int check(weir_conf *c, void *scope)
         weir_conf_skip_hook(c, HOOK_FIELDS);
     if (conf->rates.count == 0 && conf->conns.count == 0)
         weir_conf_skip_hook(c, HOOK_GUARD);
+    if (weir_conf_scope(c) == WEIR_IN_TOP && pull_check(c, conf) != 0)
+        return WEIR_CONF_ERROR;
     if (weir_conf_scope(c) == WEIR_IN_TOP && !weir_conf_is_rehearsal(c))
         ban_file_open(weir_conf_state_path(c, WEIR_S("bans")));
     return WEIR_CONF_OK; /* a ban holds everywhere */
@@ -123,6 +126,7 @@ static int check(weir_conf *c, void *scope)
 
 static int load(weir_mod *mod)
 {
+    pull_load(mod);
     return rates_load(mod) == 0 && conns_load(mod) == 0 && bans_load(mod) == 0 ? 0 : -1;
 }
 
@@ -130,6 +134,7 @@ static void tick(weir_mod *mod, void *arg)
 {
     (void)arg;
     ban_file_tick(mod);
+    pull_tick(mod);
 }
 
 static int thread_up(weir_mod *mod, void *slot)
@@ -141,17 +146,16 @@ static int thread_up(weir_mod *mod, void *slot)
 static void thread_down(weir_mod *mod, void *slot)
 {
     (void)mod;
-    (void)slot;
     ban_file_close();
+    pull_thread_down(slot);
 }
 
 /* -- hooks --------------------------------------------------------------------------------------------------------- */
 
 static weir_verdict judge_ban(weir_req *r, const void *conf, void *ctx)
 {
-    (void)conf;
     (void)ctx;
-    return bans_judge(r);
+    return bans_judge(r, conf);
 }
 
 static weir_verdict guard(weir_req *r, const void *conf, void *ctx)
@@ -235,6 +239,18 @@ static const struct weir_arg ban_args[] = {
     { .name = "for", .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = "1h", .min = 1000,
       .max = 31536000000, .offset = WEIR_FIELD(struct conf, ban_for, WEIR_C_DURATION) },
 };
+static const struct weir_arg list_args[] = {
+    { .name = "PLACE", .type = WEIR_TYPE_PLACE, .offset = WEIR_FIELD(struct conf, list_place, WEIR_C_PLACE) },
+    { .name = "URL", .type = WEIR_TYPE_STR, .offset = WEIR_FIELD(struct conf, list_url, WEIR_C_STR) },
+    { .name = "key", .type = WEIR_TYPE_PATH, .flags = WEIR_ARG_OPTION | WEIR_ARG_REQUIRED,
+      .offset = WEIR_FIELD(struct conf, list_key_file, WEIR_C_PATH) },
+    { .name = "interval", .type = WEIR_TYPE_DURATION, .flags = WEIR_ARG_OPTION, .fallback = "10s", .min = 1000,
+      .max = 3600000, .offset = WEIR_FIELD(struct conf, list_interval, WEIR_C_DURATION) },
+    { .name = "most", .type = WEIR_TYPE_UINT, .flags = WEIR_ARG_OPTION, .fallback = "100000", .min = 1,
+      .max = 1000000, .offset = WEIR_FIELD(struct conf, list_most, WEIR_C_UINT) },
+    { .name = "except", .type = WEIR_TYPE_CIDR, .flags = WEIR_ARG_OPTION | WEIR_ARG_LIST,
+      .offset = offsetof(struct conf, list_except) },
+};
 static const struct weir_directive directives[] = {
     { .name = "rate_limit", .scopes = WEIR_IN_HTTP, .merge = WEIR_MERGE_APPEND, .record_size = sizeof(struct limit),
       .offset = offsetof(struct conf, rate_lines), .args = WEIR_TABLE(rate_args), .set = set_limit, .tag = KIND_RATE,
@@ -245,6 +261,9 @@ static const struct weir_directive directives[] = {
       .doc = "requests of a key that are under way at one time, tunnels too; 429 above it" },
     { .name = "ban", .scopes = WEIR_IN_HTTP, .args = WEIR_TABLE(ban_args),
       .doc = "a client that the limits here refused so often within a time is answered 403 everywhere for a time" },
+    { .name = "ban_list", .scopes = WEIR_IN_TOP, .args = WEIR_TABLE(list_args), .set = pull_set,
+      .doc = "networks to ban are fetched from a server that speaks CrowdSec's decision stream, with the API key in a "
+             "file; most: how many at once; except: networks it bans not" },
     WEIR_DIR_BOUND(struct conf, ipv6_prefix, UINT, "rate_limit_ipv6_prefix", WEIR_IN_HTTP, "64", 16, 128,
                    "bits of an IPv6 address that make one client"),
     WEIR_DIR_ENUM(struct conf, fields, "rate_limit_fields", WEIR_IN_HTTP, "off|refused|always", "refused",
@@ -264,6 +283,9 @@ static const struct weir_metric metrics[] = {
     [METRIC_CONN_REFUSED] = { "conn_refused_total", "requests refused by conn_limit", WEIR_COUNTER, 0 },
     [METRIC_BANNED] = { "bans_total", "clients banned for their refusals", WEIR_COUNTER, 0 },
     [METRIC_BAN_REFUSED] = { "ban_refused_total", "requests of those who are banned", WEIR_COUNTER, 0 },
+    [METRIC_PULLED] = { "list_bans", "bans of ban_list", WEIR_GAUGE, 0 },
+    [METRIC_PULLED_BYTES] = { "list_bytes", "memory that the bans of ban_list take", WEIR_GAUGE, 0 },
+    [METRIC_PULL_FAILED] = { "list_failures_total", "times that ban_list could not be fetched", WEIR_COUNTER, 0 },
 };
 
 static const struct weir_command commands[] = {
@@ -273,5 +295,6 @@ static const struct weir_command commands[] = {
 WEIR_MODULE(ratelimit, .version = "1.0.0", .license = "BSD-2-Clause",
             .summary = "limits of rate and of concurrency, bans", .commands = WEIR_TABLE(commands),
             .thread_up = thread_up, .thread_down = thread_down,
+            .thread_size = sizeof(struct held_pulled),
             .conf_size = sizeof(struct conf), .ctx_size = sizeof(struct ctx), .directives = WEIR_TABLE(directives),
             .hooks = WEIR_TABLE(hooks), .metrics = WEIR_TABLE(metrics), .load = load, .check = check);

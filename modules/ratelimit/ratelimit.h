@@ -5,13 +5,15 @@
  *     rates.c       rate_limit: token buckets
  *     conns.c       conn_limit: requests under way at one time
  *     subject.c     whom a limit counts: the client's network or a template's text
- *     bans.h        who is refused altogether, for a time */
+ *     bans.h        who is refused altogether, for a time
+ *     pull.h        the same as a list server says */
 #ifndef RATELIMIT_H
 #define RATELIMIT_H
 
 #include <weir/weir.h>
 
-enum { METRIC_RATE_REFUSED, METRIC_DELAYED, METRIC_CONN_REFUSED, METRIC_BANNED, METRIC_BAN_REFUSED };
+enum { METRIC_RATE_REFUSED, METRIC_DELAYED, METRIC_CONN_REFUSED, METRIC_BANNED, METRIC_BAN_REFUSED,
+       METRIC_PULLED, METRIC_PULLED_BYTES, METRIC_PULL_FAILED };
 
 enum { SUBJECT_ROOM = 1024, TAKEN_MOST = 8 };
 
@@ -43,6 +45,14 @@ struct conf {
     uint64_t ipv6_prefix;
     uint32_t fields; /* FIELDS_* */
     uint64_t ban_after, ban_within, ban_for; /* refusals, 0: never; milliseconds */
+    /* ban_list; at top level */
+    struct weir_place list_place;
+    weir_str list_url, list_key_file; /* no url: off */
+    uint64_t list_interval, list_most;
+    weir_table list_except; /* of struct weir_cidr */
+    weir_upstream *list_upstream;
+    weir_str list_whole, list_changes, list_key; /* targets; the header field's value */
+    uint64_t list_identity;
 };
 
 struct ctx {

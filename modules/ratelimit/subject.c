@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "network.h"
 #include "ratelimit.h"
 
 #include <string.h>
 
-static bool is_ipv4(const uint8_t address[16])
-{
-    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-    return memcmp(address, mapped, sizeof(mapped)) == 0;
-}
-
 /* One IPv6 customer has a whole network: counting addresses would count nothing. */
 uint32_t client_mask(uint8_t address[16], uint64_t ipv6_prefix)
 {
-    if (is_ipv4(address))
+    if (network_is_ipv4(address))
         return 128;
-    for (uint64_t bit = ipv6_prefix; bit < 128; bit++)
-        address[bit / 8] &= (uint8_t)~(0x80u >> bit % 8);
+    network_mask(address, (uint32_t)ipv6_prefix);
     return (uint32_t)ipv6_prefix;
 }
 

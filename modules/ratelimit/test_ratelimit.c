@@ -336,6 +336,68 @@ static void shadow_mode_delays_and_bans_nobody(void **state)
     assert_string_equal(command(*state, 0, "list", NULL, NULL), "");
 }
 
+#define DECISION(Id, Value) "{\"id\":" Id ",\"scope\":\"Ip\",\"type\":\"ban\",\"value\":\"" Value \
+                            "\",\"duration\":\"10m\",\"origin\":\"CAPI\"}"
+
+static void answer(struct harness *h, uint32_t status, const char *content)
+{
+    harness_answer(h, status, NULL, (weir_str){ content, strlen(content) });
+    harness_run_jobs(h);
+}
+
+static void assert_asked(const struct harness *h, const char *target)
+{
+    const struct harness_fetch *asked = harness_fetched(h);
+
+    assert_non_null(asked);
+    assert_int_equal(asked->target.n, strlen(target));
+    assert_memory_equal(asked->target.p, target, asked->target.n);
+    assert_non_null(strstr(asked->fields.p, "X-Api-Key: sesame\n"));
+}
+
+static void a_list_is_pulled(void **state)
+{
+    struct harness *h = *state;
+
+    harness_set_file(h, "/key", " ");
+    assert_null(harness_bind(h, NULL, WEIR_IN_TOP, "ban_list http://list.example/a/ key=/key;"));
+    harness_set_file(h, "/key", "sesame\n");
+    struct harness_scope *top =
+        harness_bind(h, NULL, WEIR_IN_TOP, "ban_list http://list.example/a/ key=/key except=192.0.2.128/25;");
+    if (!top)
+        fail_msg("%s", harness_errors(h));
+    harness_advance(h, 1000);
+    assert_asked(h, "/a/v1/decisions/stream?startup=true");
+    answer(h, 200, "{\"new\":[" DECISION("1", "192.0.2.1") "," DECISION("2", "192.0.2.200") "],\"deleted\":null}");
+    assert_int_equal(judge(h, top, "192.0.2.1"), WEIR_REPLY);
+    assert_int_equal(judge(h, top, "192.0.2.2"), WEIR_NEXT);
+    assert_int_equal(judge(h, top, "192.0.2.200"), WEIR_NEXT);
+    assert_int_equal(harness_metric(h, "list_bans"), 2);
+    weir_req *r = ask(h, top, "192.0.2.1");
+    harness_set_trusted(r, true);
+    assert_int_equal(harness_run(r, WEIR_AT_GUARD), WEIR_NEXT);
+    harness_end(r);
+
+    harness_advance(h, 9000);
+    assert_null(harness_fetched(h));
+    harness_advance(h, 1000);
+    assert_asked(h, "/a/v1/decisions/stream?startup=false");
+    answer(h, 0, "");
+    assert_int_equal(judge(h, top, "192.0.2.1"), WEIR_REPLY);
+    assert_non_null(strstr(harness_note(h, "ban_list"), "2 bans, heard of 10 s ago"));
+    assert_non_null(strstr(harness_note(h, "ban_list"), "now failing: no answer in time"));
+    harness_advance(h, 10000);
+    assert_asked(h, "/a/v1/decisions/stream?startup=true"); /* what was missed is in no difference */
+    answer(h, 200, "{\"deleted\":[" DECISION("1", "192.0.2.1") "]}");
+    assert_int_equal(judge(h, top, "192.0.2.1"), WEIR_REPLY); /* not whole: not taken */
+    harness_advance(h, 10000);
+    answer(h, 200, "{\"new\":[" DECISION("3", "192.0.2.3") "],\"deleted\":null}");
+    assert_int_equal(judge(h, top, "192.0.2.1"), WEIR_NEXT);
+    assert_int_equal(judge(h, top, "192.0.2.3"), WEIR_REPLY);
+    harness_advance(h, 600000);
+    assert_int_equal(judge(h, top, "192.0.2.3"), WEIR_NEXT); /* it has ended, whatever the server says */
+}
+
 static void a_second_round_counts_nothing_twice(void **state)
 {
     struct harness_scope *scope = bind(*state, "rate_limit 1r/h burst=1; conn_limit 1;");
@@ -399,6 +461,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_bans_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals_lead_to_a_ban, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shadow_mode_delays_and_bans_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_list_is_pulled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_second_round_counts_nothing_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mistakes_are_reported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_let_in_without_memory, set_up, tear_down),

@@ -180,6 +180,11 @@ void harness_set_client(weir_req *r, const char *address)
     parse_address(address, r->client);
 }
 
+void harness_set_trusted(weir_req *r, bool is_trusted)
+{
+    r->is_trusted = is_trusted;
+}
+
 void harness_set_shadow(weir_req *r, bool is_shadow)
 {
     r->is_shadow = is_shadow;

@@ -419,6 +419,11 @@ static void req_api_client_address(weir_req *r, uint8_t out[16])
     memcpy(out, r->client, 16);
 }
 
+static bool req_api_client_is_trusted(weir_req *r)
+{
+    return r->is_trusted;
+}
+
 static bool req_api_is_shadow(weir_req *r)
 {
     return r->is_shadow;
@@ -514,7 +519,7 @@ const struct weir_api harness_api = {
     .now = event_api_now, .dict_open = dict_api_open, .dict_get = dict_api_get, .dict_put = dict_api_put,
     .dict_remove = dict_api_remove, .dict_add = dict_api_add, .dict_compare_and_set = dict_api_compare_and_set,
     .dict_take = dict_api_take, .dict_spend = dict_api_spend,
-    .say = say_api, .is_shadow = req_api_is_shadow, .count = count_api,
+    .say = say_api, .client_is_trusted = req_api_client_is_trusted, .is_shadow = req_api_is_shadow, .count = count_api,
     .mod_count = count_api_mod,
     .service_publish = service_api_publish, .service_find = service_api_find, .sink_write = sink_api_write,
     .tmpl_constant = template_api_constant,

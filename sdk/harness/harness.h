@@ -83,7 +83,7 @@ struct weir_req {
     uint32_t status;
     weir_str body;
     const char *reason;
-    bool is_dry, is_shadow, is_running;
+    bool is_dry, is_shadow, is_running, is_trusted;
     void *ctx;
     struct waiting waiting;
 };

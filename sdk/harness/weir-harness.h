@@ -45,6 +45,7 @@ void harness_set_file(struct harness *h, const char *path, const char *content);
 weir_req *harness_request(struct harness *h, struct harness_scope *scope, const char *method, const char *target,
                           const char *fields);
 void harness_set_client(weir_req *r, const char *address);
+void harness_set_trusted(weir_req *r, bool is_trusted); /* weir_client_is_trusted() */
 void harness_set_dry(weir_req *r, bool is_dry);
 void harness_set_shadow(weir_req *r, bool is_shadow);
 void harness_set_number(weir_req *r, uint32_t which, uint64_t value); /* WEIR_NUM_* */

@@ -205,6 +205,7 @@ const struct weir_api module_api = {
     .dict_spend = dict_spend,
     .say = command_say,
     .is_shadow = api_is_shadow,
+    .client_is_trusted = api_client_is_trusted,
     .count = count,
     .mod_count = count_for,
     .service_publish = publish,

@@ -43,6 +43,7 @@ weir_verdict api_redirect(weir_req *r, uint32_t status, weir_str location);
 weir_verdict api_fail(weir_req *r, const char *fmt, va_list ap);
 uint64_t api_req_number(weir_req *r, uint32_t which);
 void api_client_address(weir_req *r, uint8_t out[16]);
+bool api_client_is_trusted(weir_req *r);
 weir_str api_eval(weir_req *r, const weir_tmpl *tmpl);
 int api_variable(weir_req *r, weir_str name, weir_str *value);
 bool api_is_dry(weir_req *r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* api_response.c: how modules answer, fail, and look at what stands of the response; templates and variables. */
 #include "pipeline/api.h"
+#include "pipeline/run.h"
 
 #include "base/clock.h"
 #include "pipeline/session.h"
@@ -102,6 +103,11 @@ uint64_t api_req_number(weir_req *r, uint32_t which)
 void api_client_address(weir_req *r, uint8_t out[16])
 {
     memcpy(out, r->client, 16);
+}
+
+bool api_client_is_trusted(weir_req *r)
+{
+    return request_client_is_trusted(r);
 }
 
 weir_str api_eval(weir_req *r, const weir_tmpl *tmpl)

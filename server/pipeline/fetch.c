@@ -316,6 +316,7 @@ static struct fetch *create(struct weir_req *owner, const struct weir_fetch *wha
     child->plan = &fetch->plan;
     child->stream = fetch;
     child->tally = NULL; /* no client's request: no site counts it */
+    child->is_module_own = !owner;
     child->stage = STAGE_NONE;
     chain_init(&fetch->content);
     list_init(&fetch->link);

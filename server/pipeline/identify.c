@@ -86,6 +86,11 @@ static bool id_is_usable(str id)
     return true;
 }
 
+bool request_client_is_trusted(const struct weir_req *r)
+{
+    return r->client_is_trusted_proxy && is_trusted(r, r->client);
+}
+
 bool request_identify(struct weir_req *r)
 {
     struct weir_conn *c = r->conn;

@@ -132,6 +132,7 @@ struct weir_req {
     const struct origin_calls *origin;
     void *origin_data;
     bool origin_started, origin_abandoned;
+    bool is_module_own; /* a fetch for no request: its module is told of failures, and says what they mean */
 
     uint8_t *ctx;  /* all modules' request contexts */
     str *cached;   /* variables by index; p NULL: not asked yet */

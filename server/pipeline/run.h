@@ -16,6 +16,7 @@ void request_forget_suspension(struct weir_req *r);
 
 /* identify.c: client address and request id, before the IDENTIFY hooks */
 bool request_identify(struct weir_req *r);
+bool request_client_is_trusted(const struct weir_req *r); /* the client itself is a proxy of trusted_proxies */
 
 void response_begin(struct weir_req *r);        /* respond.c: RSP_HEAD is through: head and body go to the codec */
 void response_start_reply(struct weir_req *r);  /* an answer of our own is set: enters RSP_HEAD */

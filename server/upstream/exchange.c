@@ -58,13 +58,17 @@ void exchange_let_go(struct exchange *x)
     x->carrier->let_go(x);
 }
 
+static enum log_level failure_level(const struct exchange *x)
+{
+    return x->r->is_module_own ? LOG_INFO_ : LOG_WARN_;
+}
+
 static void end_badly(struct exchange *x, int status, const char *why)
 {
     struct weir_req *r = x->r;
 
-    log_warn("upstream %.*s %.*s: %s, request %.*s", STR_ARG(x->upstream->name),
-             STR_ARG(x->server >= 0 ? server_of(x)->name : S("-")), why,
-             STR_ARG(r->id));
+    log_write(failure_level(x), "upstream %.*s %.*s: %s, request %.*s", STR_ARG(x->upstream->name),
+              STR_ARG(x->server >= 0 ? server_of(x)->name : S("-")), why, STR_ARG(r->id));
     trace_failed(r, why);
     exchange_let_go(x);
     exchange_count_out(x, status == 504 ? WEIR_OUTCOME_TIMEOUT : WEIR_OUTCOME_BROKEN);
@@ -81,7 +85,8 @@ void exchange_fail(struct exchange *x, int status, const char *why)
 
 static void leave_server(struct exchange *x, int status, const char *why, uint32_t outcome)
 {
-    log_warn("upstream %.*s %.*s: %s", STR_ARG(x->upstream->name), STR_ARG(server_of(x)->name), why);
+    log_write(failure_level(x), "upstream %.*s %.*s: %s", STR_ARG(x->upstream->name), STR_ARG(server_of(x)->name),
+              why);
     trace_failed(x->r, why);
     exchange_let_go(x);
     exchange_count_out(x, outcome);

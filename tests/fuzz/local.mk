@@ -18,7 +18,15 @@ FUZZ_TARGETS += tests/fuzz/fuzz_uri
 if MODULE_AUTH
 FUZZ_TARGETS += tests/fuzz/fuzz_jws
 endif
+if MODULE_RATELIMIT
+FUZZ_TARGETS += tests/fuzz/fuzz_decisions
+endif
 
+tests_fuzz_fuzz_decisions_SOURCES = tests/fuzz/fuzz_decisions.c modules/ratelimit/decisions.c \
+	modules/ratelimit/decisions.h modules/ratelimit/labels.c modules/ratelimit/network.c \
+	modules/ratelimit/network.h modules/ratelimit/pulled.c modules/ratelimit/pulled.h
+tests_fuzz_fuzz_decisions_CPPFLAGS = $(AM_CPPFLAGS) $(MODULE_RATELIMIT_CFLAGS)
+tests_fuzz_fuzz_decisions_LDADD = $(LDADD) $(MODULE_RATELIMIT_LIBS)
 tests_fuzz_fuzz_jws_SOURCES = tests/fuzz/fuzz_jws.c modules/auth/claims.c modules/auth/claims.h modules/auth/jws.c \
 	modules/auth/jws.h
 tests_fuzz_fuzz_jws_CPPFLAGS = $(AM_CPPFLAGS) $(MODULE_AUTH_CFLAGS)

@@ -42,7 +42,7 @@ LIBRARY_HOMES = [
     (re.compile(r"event2/|event\.h$|evutil"), ("server/loop/",)),
     (re.compile(r"openssl/"), ("modules/tls/", "modules/auth/")),
     (re.compile(r"^crypt\.h$"), ("modules/auth/",)),
-    (re.compile(r"^jansson\.h$"), ("modules/auth/",)),
+    (re.compile(r"^jansson\.h$"), ("modules/auth/", "modules/ratelimit/decisions.c")),
     (re.compile(r"zlib\.h$"), ("modules/gzip/",)),
     (re.compile(r"maxminddb"), ("modules/geoip/",)),
     (re.compile(r"pcre2"), ("server/app/house/regex.",)),

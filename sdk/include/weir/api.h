@@ -142,6 +142,7 @@ struct weir_api {
 
     /* http.h */
     bool (*is_shadow)(weir_req *r);
+    bool (*client_is_trusted)(weir_req *r);
 };
 
 #endif

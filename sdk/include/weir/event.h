@@ -88,8 +88,9 @@ static inline int weir_fetch(weir_req *r, const struct weir_fetch *what, weir_fe
 {
     return weir_api_->fetch(r, what, done, arg);
 }
-/* The same without a request, on a worker; cancelled when its thread ends. The upstream must be that of
- * weir_thread_conf in the same call. */
+/* The same without a request, on a worker; cancelled when its thread ends: done is not called then. The upstream must
+ * be that of weir_thread_conf in the same call. Failures are the module's to tell: the host notes them at level info.
+ */
 static inline int weir_mod_fetch(weir_mod *mod, const struct weir_fetch *what, weir_mod_fetched_fn done, void *arg)
 {
     return weir_api_->mod_fetch(mod, what, done, arg);

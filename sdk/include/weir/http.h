@@ -152,6 +152,11 @@ static inline void weir_client_address(weir_req *r, uint8_t out[16])
 {
     weir_api_->client_address(r, out);
 }
+/* The client's address is in trusted_proxies: a proxy asks for itself, as it names nobody behind it. */
+static inline bool weir_client_is_trusted(weir_req *r)
+{
+    return weir_api_->client_is_trusted(r);
+}
 static inline weir_str weir_eval(weir_req *r, const weir_tmpl *tmpl) { return weir_api_->eval(r, tmpl); }
 /* The value of a variable by name; 0, or -1: unknown or without a value. Templates are faster. */
 static inline int weir_variable(weir_req *r, weir_str name, weir_str *value)
