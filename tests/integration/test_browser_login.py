@@ -166,7 +166,7 @@ def test_a_wrong_password(browser, house):
 
 
 def test_the_session_is_prolonged_by_what_one_does(known, house):
-    """Cookies that come with the word to let somebody in reach the browser: 4 times 40 minutes are more than an hour."""
+    """Cookies that come with the word to let in reach the browser: 4 times 40 minutes are more than an hour."""
     for number in range(4):
         house.ask_gate("POST", "/clock?later=2400")
         known.open(house.url(f"/again/{number}"))
