@@ -78,7 +78,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     (void)ng;
     (void)frame;
     (void)flags;
-    if (!stream)
+    if (!stream || !stream->arena) /* its owner may have left it between two reads */
         return 0;
     bool fine = h2_head_take(&session->head, &session->limits.head, stream->arena,
                              session->head.kind == H2_HEAD_TRAILERS ? stream->trailers : stream->fields,

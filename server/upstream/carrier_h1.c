@@ -16,7 +16,7 @@ static void begin(struct exchange *x, struct upstream_conn *uc, bool reused)
     x->uc = uc;
     uc->exchange = x;
     uc->uses++;
-    exchange_begin(x, reused);
+    exchange_begin(x, reused, !reused);
 }
 
 static bool take(struct exchange *x, const struct addr *to)
@@ -36,6 +36,8 @@ static bool take(struct exchange *x, const struct addr *to)
 static bool connect_to(struct exchange *x, const struct addr *to)
 {
     x->uc = pool_connect(pool_of(x), to, x);
+    if (x->uc)
+        conn_set_due(&x->uc->conn, x->r->plan->core->timeout_connect);
     return x->uc != NULL;
 }
 

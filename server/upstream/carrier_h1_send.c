@@ -20,19 +20,10 @@ static bool add_connection(struct weir_req *r, struct fields *fields, bool wants
 
 static bool add_framing(struct exchange *x, struct fields *fields)
 {
-    struct weir_req *r = x->r;
-    char digits[24];
-    struct out out = { .p = digits, .room = sizeof(digits) };
-
-    x->chunked = r->body_kind == BODY_CHUNKED;
-    fields_remove_id(fields, FIELD_CONTENT_LENGTH);
-    if (r->body_kind == BODY_NONE)
-        return true;
-    if (x->chunked)
-        return fields_append(fields, FIELD_TRANSFER_ENCODING, S("Transfer-Encoding"), S("chunked"));
-    out_u64(&out, r->content_length);
-    str length = arena_str(r->arena, (str){ digits, out.n });
-    return length.p && fields_append(fields, FIELD_CONTENT_LENGTH, S("Content-Length"), length);
+    x->chunked = x->r->body_kind == BODY_CHUNKED;
+    if (!exchange_add_length(x, fields))
+        return false;
+    return !x->chunked || fields_append(fields, FIELD_TRANSFER_ENCODING, S("Transfer-Encoding"), S("chunked"));
 }
 
 bool carrier_h1_add_fields(struct exchange *x, struct fields *fields, bool wants_trailers)

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "pipeline/trace.h"
 
-enum { ADDRESS_RETRY_MS = 1000 };
+enum { ADDRESS_RETRY_MS = 1000, REFUSALS_MOST = 3 };
 
 static void connect_fresh(struct exchange *x);
 
@@ -43,10 +43,10 @@ void exchange_count_out(struct exchange *x, uint32_t outcome)
         worker_defer(&local->wake);
 }
 
-/* 503 is our own want of memory, or a hook's refusal. */
+/* 503 is our own want of memory, or a hook's refusal; 501 what the server was never asked. */
 static void note_failure(struct exchange *x, int status, const char *why)
 {
-    if (x->server < 0 || !x->counted || status == 503)
+    if (x->server < 0 || !x->counted || status == 503 || status == 501)
         return;
     server_count_failure(x, status);
     server_state_failed(server_of(x)->state, &server_of(x)->rules, why);
@@ -132,7 +132,8 @@ void exchange_complete(struct exchange *x, bool reusable)
 /* RFC 9112 9.3.1: a kept connection may be closed by the origin just as we use it; that is no failure of the server. */
 void exchange_conn_broken(struct exchange *x, const char *why)
 {
-    if (x->reused && !x->got_bytes && exchange_is_repeatable(x) && x->phase == EXCHANGE_HEAD) {
+    if (x->reused && !x->renewed && !x->got_bytes && exchange_is_repeatable(x) && x->phase == EXCHANGE_HEAD) {
+        x->renewed = true;
         exchange_let_go(x);
         connect_fresh(x);
         return;
@@ -141,25 +142,41 @@ void exchange_conn_broken(struct exchange *x, const char *why)
         exchange_fail(x, 502, why);
 }
 
+void exchange_reset(struct exchange *x, const char *why)
+{
+    if (x->phase != EXCHANGE_HEAD || x->got_bytes || !exchange_try_elsewhere(x, RETRY_CONNECT, 502, why))
+        exchange_fail(x, 502, why);
+}
+
+/* RFC 9113 8.7. */
+void exchange_refused(struct exchange *x)
+{
+    x->wrote_bytes = false;
+    if (x->body_taken == 0 && x->refusals++ < REFUSALS_MOST)
+        exchange_connect_again(x);
+    else
+        exchange_reset(x, "streams refused by the server");
+}
+
 /* -- a connection -------------------------------------------------------------------------------------------------- */
 
-static void note_connection(const struct exchange *x)
+static void note_connection(const struct exchange *x, bool made)
 {
     uint64_t *row = tally_here(server_of(x)->state->tally), now = clock_us();
 
     if (!row)
         return;
-    cell_add(&row[x->reused ? SERVER_REUSED : SERVER_CONNECTED], 1);
-    if (!x->reused)
+    cell_add(&row[made ? SERVER_CONNECTED : SERVER_REUSED], 1);
+    if (made)
         latency_add(&row[SERVER_CONNECT_TIME], now > x->connect_us ? now - x->connect_us : 0);
 }
 
-void exchange_begin(struct exchange *x, bool reused)
+void exchange_begin(struct exchange *x, bool reused, bool made)
 {
     x->leased = true;
     x->phase = EXCHANGE_HEAD;
     x->reused = reused;
-    note_connection(x);
+    note_connection(x, made);
     trace_sent(x->r, reused);
     x->got_bytes = x->wrote_bytes = x->write_failed = x->body_done = false;
     x->carrier->set_due(x, x->r->plan->core->timeout_response);
@@ -225,9 +242,7 @@ void exchange_connect_failed(struct exchange *x, const char *why)
 static void connect_to(struct exchange *x, const struct addr *to)
 {
     x->phase = EXCHANGE_CONNECTING;
-    if (x->carrier->connect(x, to))
-        x->carrier->set_due(x, x->r->plan->core->timeout_connect);
-    else
+    if (!x->carrier->connect(x, to))
         exchange_connect_failed(x, "connection refused");
 }
 
@@ -298,6 +313,10 @@ static void on_wait_due(struct deadline *deadline)
         exchange_queue_due(x);
         return;
     }
+    if (x->phase != EXCHANGE_RESOLVING) {
+        exchange_due(x);
+        return;
+    }
     list_remove(&x->waiting);
     give_up_server(x, 504, "name not resolved in time");
 }
@@ -311,6 +330,13 @@ static void connect_fresh(struct exchange *x)
         connect_to(x, &server_of(x)->addr);
 }
 
+void exchange_connect_again(struct exchange *x)
+{
+    exchange_let_go(x);
+    if (!x->carrier->take(x, NULL))
+        connect_fresh(x);
+}
+
 void exchange_go(struct exchange *x)
 {
     struct pool *pool = pool_of(x);
@@ -320,6 +346,7 @@ void exchange_go(struct exchange *x)
         ask(x, pool);
     if (x->attempts > 1)
         tally_add(server_of(x)->state->tally, SERVER_RETRIES, 1);
+    x->renewed = false;
     x->addresses_tried = 0;
     x->targets_tried = 0;
     x->target = -1;
@@ -381,7 +408,7 @@ static void start(struct weir_req *r)
     }
     x->r = r;
     x->upstream = upstream;
-    x->carrier = &carrier_h1;
+    x->carrier = upstream->protocol == PROTOCOL_H2 ? &carrier_h2 : &carrier_h1;
     exchange_use_local(x, local);
     x->server = -1;
     exchange_find_sticky(x);
@@ -458,12 +485,23 @@ static bool waits_for_client(const struct exchange *x)
     return !x->body_done && !x->write_failed && x->carrier->is_all_sent(x) && !up->in_end && body_room(up) > 0;
 }
 
+static void connect_due(struct exchange *x)
+{
+    const struct conn *conn = x->carrier->conn(x);
+
+    if (!conn) {
+        exchange_fail(x, 503, "no stream to the server became free");
+        return;
+    }
+    note_target(x, false);
+    give_up_server(x, 504, conn->transport ? "TLS handshake timed out" : "connection timed out");
+}
+
 void exchange_due(struct exchange *x)
 {
     switch (x->phase) {
     case EXCHANGE_CONNECTING:
-        note_target(x, false);
-        give_up_server(x, 504, x->carrier->conn(x)->transport ? "TLS handshake timed out" : "connection timed out");
+        connect_due(x);
         return;
     case EXCHANGE_HEAD:
         if (waits_for_client(x)) { /* whose own deadline runs */

@@ -4,7 +4,7 @@
  *
  *     exchange.c, _choose.c, _request.c, _response.c: whatever version is spoken
  *        |  ^
- *        v  | struct carrier_calls: carrier_h1*.c
+ *        v  | struct carrier_calls: carrier_h1*.c, carrier_h2.c over link.h
  *
  * Shape:   IDLE -> [QUEUED] -> RESOLVING -> CONNECTING -> HEAD -> BODY -> OVER; or RAW, behind a 101.
  * Owner:   the request's arena.
@@ -29,9 +29,9 @@ struct carrier_calls {
     /* From what is open: exchange_begin was called. False: there is nothing, or nothing that goes there (NULL: anywhere
      * will do). */
     bool (*take)(struct exchange *x, const struct addr *to);
-    /* exchange_begin or exchange_connect_failed follows. False: it failed at once. */
+    /* exchange_begin or exchange_connect_failed follows, or exchange_due. False: it failed at once. */
     bool (*connect)(struct exchange *x, const struct addr *to);
-    struct conn *(*conn)(const struct exchange *x); /* what it runs over, or waits for; NULL: none */
+    struct conn *(*conn)(const struct exchange *x); /* what it runs over, or waits for; NULL: none (yet) */
     bool (*add_fields)(struct exchange *x, struct fields *fields, bool wants_trailers); /* what only this version has */
     bool (*put_head)(struct exchange *x); /* r->up_fields; false without memory */
     void (*send)(struct exchange *x);     /* content as far as it goes */
@@ -43,7 +43,7 @@ struct carrier_calls {
     void (*give_back)(struct exchange *x, bool reusable); /* the response is whole */
     void (*let_go)(struct exchange *x);   /* the rest of it is unwanted; fine when nothing is leased */
 };
-extern const struct carrier_calls carrier_h1;
+extern const struct carrier_calls carrier_h1, carrier_h2;
 
 struct exchange {
     struct weir_req *r;
@@ -51,17 +51,20 @@ struct exchange {
     struct upstream_local *local;
     const struct carrier_calls *carrier;
     struct upstream_conn *uc;   /* HTTP/1: leased; NULL before and after */
+    struct link_stream *stream; /* HTTP/2: likewise */
     struct list waiting;        /* for a place, or for the server's addresses */
     struct deadline deadline;   /* while there is no connection */
     enum exchange_phase phase;
     int32_t server;             /* index; -1: none yet */
     unsigned attempts, interim; /* servers tried; interim responses seen */
+    unsigned refusals;          /* by servers that had not looked at it */
     uint8_t tried[UPSTREAM_SERVERS_MOST / 8];
     uint64_t started_us;
     uint64_t connect_us;          /* when a new connection was wanted */
     uint64_t attempt_us, head_us; /* at this server; its response head, 0: none yet */
     uint64_t body_taken;        /* content bytes of the request taken from the pipeline: they cannot be had again */
     bool leased;                /* a carrier has it */
+    bool renewed;               /* a connection that was there already broke: the next one is new */
     bool chunked, body_done, reused, got_bytes, wrote_bytes, write_failed, counted;
     bool is_malformed;          /* what the server sent is no HTTP */
     int32_t sticks_to; /* the server that the client's cookie names; -1: none that holds */
@@ -90,6 +93,7 @@ bool exchange_is_repeatable(const struct exchange *x);
 bool exchange_put_head(struct exchange *x); /* false: not enough memory, or a hook refused (then answered) */
 /* A turn of the body: what a carrier took was counted. False: the exchange failed. */
 bool exchange_body_taken(struct exchange *x, uint64_t n);
+bool exchange_add_length(struct exchange *x, struct fields *fields); /* Content-Length, when it is known */
 
 /* exchange_response.c; behind each of them the exchange may be over or elsewhere */
 enum { RESPONSE_HEAD_MOST = 64 * 1024, RESPONSE_FIELDS_MOST = 500 };
@@ -98,9 +102,13 @@ void exchange_final_head(struct exchange *x, const struct h1_response *head, str
 void exchange_malformed(struct exchange *x, const char *why);
 
 /* exchange.c, for carriers */
-void exchange_begin(struct exchange *x, bool reused); /* it is leased: the request may go */
+/* It is leased: the request may go. reused: it runs over what was there before; made: a connection was made for it. */
+void exchange_begin(struct exchange *x, bool reused, bool made);
 void exchange_connect_failed(struct exchange *x, const char *why); /* what was leased is let go of */
 void exchange_connected(struct exchange *x); /* as far as TCP goes */
+void exchange_connect_again(struct exchange *x); /* what it waited for is not to be had */
+void exchange_refused(struct exchange *x); /* unseen by the server: any request may go again */
+void exchange_reset(struct exchange *x, const char *why); /* by the server, which has seen it */
 void exchange_due(struct exchange *x);
 
 /* exchange.c, for the others */

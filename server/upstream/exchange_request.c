@@ -23,6 +23,20 @@ static str host_for(const struct exchange *x)
     return !server->host.n && addr_is_unix(&server->addr) ? S("localhost") : server->name; /* a path is no host */
 }
 
+bool exchange_add_length(struct exchange *x, struct fields *fields)
+{
+    struct weir_req *r = x->r;
+    char digits[24];
+    struct out out = { .p = digits, .room = sizeof(digits) };
+
+    fields_remove_id(fields, FIELD_CONTENT_LENGTH);
+    if (r->body_kind != BODY_LENGTH)
+        return true;
+    out_u64(&out, r->content_length);
+    str length = arena_str(r->arena, (str){ digits, out.n });
+    return length.p && fields_append(fields, FIELD_CONTENT_LENGTH, S("Content-Length"), length);
+}
+
 static bool make_fields(struct exchange *x)
 {
     struct weir_req *r = x->r;

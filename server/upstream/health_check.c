@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "loop/resolver.h"
 #include "net/conn.h"
+#include "upstream/check_h2.h"
 #include "upstream/hello.h"
 #include "upstream/server_figures.h"
 #include "upstream/upstream.h"
@@ -28,6 +29,7 @@ struct check {
     unsigned next_address;
     char head[HEAD_MOST];
     size_t head_n;
+    struct check_h2 h2;    /* `protocol h2;` instead of head */
 };
 
 static struct check *checks;
@@ -107,6 +109,7 @@ static void close_conn(struct check *c)
     if (c->conn.transport && c->conn.state == CONN_OPEN && !c->conn.is_broken)
         conn_shutdown_write(&c->conn);
     conn_close(&c->conn);
+    check_h2_end(&c->h2);
     c->busy = false;
     c->head_n = 0;
 }
@@ -140,10 +143,32 @@ static void finish(struct check *c, bool good, const char *why)
 
 /* -- one check ----------------------------------------------------------------------------------------------------- */
 
+static str host_of(const struct check *c)
+{
+    return addr_is_unix(&c->server->addr) && !c->server->host.n ? S("localhost") : c->server->name;
+}
+
+static void judge(struct check *c, unsigned status)
+{
+    char why[WHY_ROOM];
+
+    snprintf(why, sizeof(why), "status %u", status);
+    finish(c, health_expects(&c->upstream->check, (int)status), why);
+}
+
+static void send_h2(struct check *c)
+{
+    const char *why = NULL;
+
+    if (check_h2_ask(&c->h2, &c->conn, c->upstream->tls ? S("https") : S("http"), host_of(c), c->upstream->check.uri,
+                     &why) < 0)
+        finish(c, false, why);
+}
+
 static void send_request(struct check *c)
 {
     char text[HEAD_MOST];
-    str host = addr_is_unix(&c->server->addr) && !c->server->host.n ? S("localhost") : c->server->name;
+    str host = host_of(c);
     int n = snprintf(text, sizeof(text), "GET %.*s HTTP/1.1\r\nHost: %.*s\r\nUser-Agent: weir-check\r\n"
                      "Connection: close\r\n\r\n", STR_ARG(c->upstream->check.uri), STR_ARG(host));
     struct iovec iov = { text, (size_t)n };
@@ -167,7 +192,10 @@ static void on_ready(struct conn *conn, bool ok)
     }
     switch (hello_step(conn, c->upstream, NULL, &why_not)) {
     case HELLO_DONE:
-        send_request(c);
+        if (c->upstream->protocol == PROTOCOL_H2)
+            send_h2(c);
+        else
+            send_request(c);
         return;
     case HELLO_FAILED:
         finish(c, false, why_not);
@@ -177,24 +205,37 @@ static void on_ready(struct conn *conn, bool ok)
     }
 }
 
-static void judge(struct check *c)
+static void read_status_line(struct check *c)
 {
     str head = { c->head, c->head_n };
-    char why[WHY_ROOM];
     uint64_t status = 0;
 
     if (!str_has_prefix(head, S("HTTP/1.")) || head.p[8] != ' ' || !str_to_u64((str){ head.p + 9, 3 }, &status)) {
         finish(c, false, "no HTTP response");
         return;
     }
-    snprintf(why, sizeof(why), "status %u", (unsigned)status);
-    finish(c, health_expects(&c->upstream->check, (int)status), why);
+    judge(c, (unsigned)status);
+}
+
+static void hear_h2(struct check *c)
+{
+    const char *why = NULL;
+    int status = check_h2_hear(&c->h2, &c->conn, &why);
+
+    if (status < 0)
+        finish(c, false, why);
+    else if (status)
+        judge(c, (unsigned)status);
 }
 
 static void on_readable(struct conn *conn)
 {
     struct check *c = list_entry(conn, struct check, conn);
 
+    if (c->h2.codec) {
+        hear_h2(c);
+        return;
+    }
     while (c->head_n < STATUS_LINE_LEAST) {
         int64_t n = conn_read(conn, c->head + c->head_n, sizeof(c->head) - c->head_n);
         if (n == CONN_AGAIN)
@@ -207,12 +248,17 @@ static void on_readable(struct conn *conn)
         }
         c->head_n += (size_t)n;
     }
-    judge(c);
+    read_status_line(c);
 }
 
 static void on_writable(struct conn *conn)
 {
-    (void)conn; /* the request was written at once, or the check failed */
+    struct check *c = list_entry(conn, struct check, conn);
+    const char *why = NULL;
+
+    /* in HTTP/1 the request was written at once, or the check failed */
+    if (c->h2.codec && check_h2_write(&c->h2, conn, &why) < 0)
+        finish(c, false, why);
 }
 
 static const struct conn_calls calls = { .on_readable = on_readable, .on_writable = on_writable, .on_ready = on_ready };

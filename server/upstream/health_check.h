@@ -2,9 +2,9 @@
 /* health_check.h: `health_check [uri=/] [interval=5s] [timeout=2s] [fall=3] [rise=2] [expect=200-399];`: each server of
  * the upstream is asked by itself, whether or not clients ask it.
  *
- * Shape:   one check a server and process: a GET on a fresh connection every interval (give or take a tenth), judged
- *          by its status. `fall` bad answers in a row take the server out, `rise` good ones bring it back, also
- *          from being out for its failures.
+ * Shape:   one check a server and process: a GET on a fresh connection, in the upstream's version of HTTP, every
+ *          interval (give or take a tenth), judged by its status. `fall` bad answers in a row take the server out,
+ *          `rise` good ones bring it back, also from being out for its failures.
  * Owner:   the process; checks point into the newest snapshot.
  * Thread:  main, where they run too: a few connections an interval. */
 #ifndef UPSTREAM_HEALTH_CHECK_H

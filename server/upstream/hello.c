@@ -7,8 +7,12 @@ enum hello hello_step(struct conn *conn, const struct weir_upstream *u, const st
 {
     int version = (int)u->proxy_version;
 
-    if (conn->transport)
-        return HELLO_DONE;
+    if (conn->transport) {
+        if (u->protocol != PROTOCOL_H2 || str_equal(conn_alpn(conn), S("h2")))
+            return HELLO_DONE;
+        *why = "TLS: the server did not choose HTTP/2 (ALPN h2): `protocol http1;` is what it speaks";
+        return HELLO_FAILED;
+    }
     if (version && !announce_send(conn, version, ends)) {
         *why = "connection broke while sending the PROXY header";
         return HELLO_FAILED;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hello.h: what stands between a connection to a server and HTTP on it: the PROXY header, then TLS.
+/* hello.h: what stands between a connection to a server and HTTP on it: the PROXY header, then TLS, which must choose
+ * the upstream's version of HTTP.
  *
  * Shape:   asked when the connection is made and again when a handshake is over (conn_calls.on_ready).
  * Thread:  the connection's. */

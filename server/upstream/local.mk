@@ -8,6 +8,8 @@ server_libweir_a_SOURCES += \
 	server/upstream/carrier_h1.c server/upstream/carrier_h1.h \
 	server/upstream/carrier_h1_receive.c \
 	server/upstream/carrier_h1_send.c \
+	server/upstream/carrier_h2.c \
+	server/upstream/check_h2.c server/upstream/check_h2.h \
 	server/upstream/exchange.c server/upstream/exchange.h \
 	server/upstream/exchange_choose.c \
 	server/upstream/exchange_request.c \
@@ -18,6 +20,7 @@ server_libweir_a_SOURCES += \
 	server/upstream/hello.c server/upstream/hello.h \
 	server/upstream/hop.c server/upstream/hop.h \
 	server/upstream/least_conn.c \
+	server/upstream/link.c server/upstream/link.h \
 	server/upstream/pool.c server/upstream/pool.h \
 	server/upstream/proxy.c \
 	server/upstream/random.c \

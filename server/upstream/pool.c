@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "upstream/link.h"
 #include "upstream/server_figures.h"
 
 enum { POOL_BUCKETS = 256 };
@@ -45,6 +46,8 @@ static struct pool *pool_get(str key)
     pool->key = copy;
     pool->tally = pool_tally(key);
     list_init(&pool->idle);
+    list_init(&pool->links);
+    list_init(&pool->queue);
     list_init(&pool->waiting);
     pool->next = *bucket;
     *bucket = pool;
@@ -60,7 +63,7 @@ static void pool_free(struct pool *pool)
     mem_free(pool);
 }
 
-static void idle_change(struct pool *pool, int by)
+void pool_note_idle(struct pool *pool, int by)
 {
     pool->idle_count += (uint32_t)by;
     tally_add(pool->tally, POOL_IDLE, by);
@@ -83,9 +86,10 @@ static void close_idle(struct pool *pool)
 {
     for (struct list *link = list_first(&pool->idle); link; link = list_first(&pool->idle))
         pool_close(list_entry(link, struct upstream_conn, link));
+    links_close_idle(pool);
 }
 
-void pools_close_idle(void)
+static void close_in_all(void (*close)(struct pool *pool))
 {
     struct pool_table *t = table();
 
@@ -93,9 +97,14 @@ void pools_close_idle(void)
         for (struct pool *pool = t->buckets[i], *next; pool; pool = next) {
             next = pool->next;
             pool->users++; /* keeps it while its last connection closes */
-            close_idle(pool);
+            close(pool);
             pool->users--;
         }
+}
+
+void pools_close_idle(void)
+{
+    close_in_all(close_idle);
 }
 
 uint32_t pools_idle_total(void)
@@ -137,14 +146,15 @@ void upstream_worker_down(void)
         mem_free(end);
         return;
     }
-    pools_close_idle();
+    close_in_all(close_idle);
+    close_in_all(links_close);
     deferred_init(&end->deferred, table_free);
     worker_defer(&end->deferred);
 }
 
 /* -- addresses ----------------------------------------------------------------------------------------------------- */
 
-static bool has_address(const struct pool *pool, const struct addr *addr)
+bool pool_has_address(const struct pool *pool, const struct addr *addr)
 {
     if (pool->addresses.count == 0)
         return true; /* it was no name */
@@ -163,12 +173,24 @@ void pool_use_addresses(struct pool *pool, const struct resolved *result)
     for (struct list *link = pool->idle.next; link != &pool->idle; link = next) {
         next = link->next;
         struct upstream_conn *uc = list_entry(link, struct upstream_conn, link);
-        if (!has_address(pool, &uc->to))
+        if (!pool_has_address(pool, &uc->to))
             pool_close(uc);
     }
+    links_leave_addresses(pool);
 }
 
 /* -- connections --------------------------------------------------------------------------------------------------- */
+
+void pool_conn_made(struct pool *pool)
+{
+    pool->open++;
+}
+
+void pool_conn_gone(struct pool *pool)
+{
+    pool->open--;
+    pool_maybe_free(pool);
+}
 
 static void on_later(struct conn *conn)
 {
@@ -176,8 +198,7 @@ static void on_later(struct conn *conn)
     struct pool *pool = uc->pool;
 
     mem_free(uc);
-    pool->open--;
-    pool_maybe_free(pool);
+    pool_conn_gone(pool);
 }
 
 void pool_close(struct upstream_conn *uc)
@@ -188,7 +209,7 @@ void pool_close(struct upstream_conn *uc)
     uc->exchange = NULL;
     if (!list_is_empty(&uc->link)) {
         list_remove(&uc->link);
-        idle_change(uc->pool, -1);
+        pool_note_idle(uc->pool, -1);
     }
     if (uc->conn.transport && uc->conn.state == CONN_OPEN && !uc->conn.is_broken)
         conn_shutdown_write(&uc->conn);
@@ -254,7 +275,7 @@ struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, str
         mem_free(uc);
         return NULL;
     }
-    pool->open++;
+    pool_conn_made(pool);
     return uc;
 }
 
@@ -272,7 +293,7 @@ struct upstream_conn *pool_take_idle(struct pool *pool, const struct addr *to, c
         if (to && memcmp(&to->storage, &uc->to.storage, sizeof(to->storage)) != 0)
             continue;
         list_remove(&uc->link);
-        idle_change(pool, -1);
+        pool_note_idle(pool, -1);
         return uc;
     }
     return NULL;
@@ -288,7 +309,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
         conn_peek(&uc->conn, &byte, 1); /* nothing there: then it says so from now on */
     bool dirty = uc->out.n || intake_n(&uc->in) || uc->conn.peer_closed || uc->conn.saw_eof ||
         uc->conn.can_read;
-    if (!uc->keep || dirty || keepalive == 0 || pool->users == 0 || !has_address(pool, &uc->to)) {
+    if (!uc->keep || dirty || keepalive == 0 || pool->users == 0 || !pool_has_address(pool, &uc->to)) {
         pool_close(uc);
         return;
     }
@@ -299,7 +320,7 @@ void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepa
     uc->scan = (struct h1_scan){ 0 };
     conn_set_due(&uc->conn, keepalive_ms);
     list_push_front(&pool->idle, &uc->link);
-    idle_change(pool, 1);
+    pool_note_idle(pool, 1);
 }
 
 /* -- a worker's view of an upstream -------------------------------------------------------------------------------- */

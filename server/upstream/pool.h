@@ -23,6 +23,9 @@ struct pool {
     uint32_t users;    /* upstream_locals that point here */
     uint32_t open;     /* connections, idle and leased */
     struct list idle;  /* of upstream_conn, the last used first */
+    struct list links; /* of link (link.h): its HTTP/2 connections, idle or not */
+    struct list queue; /* of link_stream: exchanges for which no link has room */
+    uint32_t queued, streams_most; /* streams_most: what the server's SETTINGS said last; 0: nothing yet */
     uint32_t idle_count;
     struct tally *tally;       /* server_figures.h; NULL without memory */
     struct resolved addresses; /* of the name; count 0: none yet */
@@ -72,6 +75,11 @@ struct upstream_conn *pool_connect(struct pool *pool, const struct addr *to, str
 /* idle, or closed when there are enough */
 void pool_give_back(struct upstream_conn *uc, uint64_t keepalive, uint64_t keepalive_ms);
 void pool_close(struct upstream_conn *uc);                    /* and frees it at the end of the turn */
+bool pool_has_address(const struct pool *pool, const struct addr *addr); /* its name still has it, or it is none */
+/* for link.c */
+void pool_conn_made(struct pool *pool);
+void pool_conn_gone(struct pool *pool); /* the pool may go with it */
+void pool_note_idle(struct pool *pool, int by);
 /* connections to addresses that the name no longer has are not used again */
 void pool_use_addresses(struct pool *pool, const struct resolved *result);
 void pools_close_idle(void);                                  /* this worker's, all; at drain */

@@ -37,7 +37,7 @@ enum { /* a server's row */
     SERVER_COUNTERS = SERVER_RESPONSE_TIME + LATENCY_CELLS
 };
 enum { UPSTREAM_QUEUED, UPSTREAM_REFUSED_FULL, UPSTREAM_REFUSED_NONE, UPSTREAM_COUNTERS }; /* an upstream's row */
-enum { POOL_IDLE, POOL_COUNTERS };                                                         /* a pool's */
+enum { POOL_IDLE, POOL_LINKS, POOL_STREAMS, POOL_COUNTERS };                               /* a pool's */
 
 /* By the name of an upstream, by the key of a server's state, by that of its pool. NULL without memory. */
 struct tally *upstream_tally(str name);

@@ -131,7 +131,8 @@ static bool prepare_tls(struct upstream_binding *b, struct weir_upstream *u, con
 {
     struct weir_transport_wish wish = { .server_name = conf->tls_server_name, .ca_file = conf->tls_ca,
                                         .verify = conf->tls_verify, .certificate = conf->tls_certificate,
-                                        .key = conf->tls_key };
+                                        .key = conf->tls_key,
+                                        .alpn = conf->protocol == PROTOCOL_H2 ? S("h2") : STR_NONE };
 
     if (!b->tls || !b->tls_mod) {
         diag_error(b->binder->diags, place, S("module tls; is missing"), "https needs a module that speaks TLS");
@@ -246,8 +247,8 @@ static bool set_keys(struct upstream_binding *b, struct weir_upstream *u, const 
 {
     struct arena *arena = b->binder->arena;
 
-    u->tls_identity = arena_printf(arena, "%.*s %d %.*s proxy%u", STR_ARG(conf->tls_server_name), conf->tls_verify,
-                                   STR_ARG(u->tls_files), u->proxy_version);
+    u->tls_identity = arena_printf(arena, "%.*s %d %.*s proxy%u%s", STR_ARG(conf->tls_server_name), conf->tls_verify,
+                                   STR_ARG(u->tls_files), u->proxy_version, u->protocol == PROTOCOL_H2 ? " h2" : "");
     if (!u->tls_identity.p)
         return false;
     for (uint32_t i = 0; i < u->server_count; i++) {
@@ -318,6 +319,7 @@ struct weir_upstream *upstream_of_block(struct upstream_binding *b, str name, co
     if (conf->retry_statement && !retry_bind(b->binder, &conf->retry, conf->retry_statement, &u->retry))
         return NULL;
     u->proxy_version = conf->proxy_version;
+    u->protocol = (enum upstream_protocol)conf->protocol;
     if (!conf->tls && !tls_words_have_tls(b, u, conf, scope->place))
         return NULL;
     if (conf->tls && !prepare_tls(b, u, conf, scope, scope->place))

@@ -29,6 +29,8 @@ struct server_conf { /* record of `server ADDR[:PORT]|unix:PATH [weight=1] ... [
     struct weir_place place;
 };
 
+enum upstream_protocol { PROTOCOL_HTTP1, PROTOCOL_H2 };
+
 struct upstream_conf {
     weir_table servers; /* of struct server_conf */
     uint64_t keepalive, keepalive_timeout;
@@ -45,6 +47,7 @@ struct upstream_conf {
     weir_str tls_certificate, tls_key; /* to show to the servers */
     const struct statement *tls_certificate_statement;
     uint32_t proxy_version;
+    uint32_t protocol; /* enum upstream_protocol */
 };
 
 struct server {
@@ -75,6 +78,7 @@ struct weir_upstream {
     str path;                              /* of a proxy URL: replaces the route's prefix; empty: none */
     bool has_path;
     uint32_t proxy_version;                /* of the PROXY header in front of each connection; 0: none */
+    enum upstream_protocol protocol;
     bool has_slow_start;                   /* a server has: weights are given in hundredths */
     struct retry_rules retry;
     struct sticky_rules sticky;

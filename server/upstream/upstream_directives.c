@@ -134,6 +134,9 @@ static const struct weir_directive directives[] = {
     { .name = "tls_client_certificate", .scopes = WEIR_IN_UPSTREAM, .args = WEIR_TABLE(certificate_args),
       .set = note_certificate,
       .doc = "certificate (with its chain) and key to show to servers that ask clients for one" },
+    WEIR_DIR_ENUM(struct upstream_conf, protocol, "protocol", WEIR_IN_UPSTREAM, "http1|h2", "http1",
+                  "what is spoken to the servers: HTTP/1.1, or HTTP/2 (over TLS when ALPN chooses it, else in clear "
+                  "text and without asking), with many requests on one connection"),
     WEIR_DIR_ENUM(struct upstream_conf, proxy_version, "proxy_protocol", WEIR_IN_UPSTREAM, "off|v1|v2", "off",
                   "each connection begins, before TLS, with a PROXY header that names $client_addr; it is used again "
                   "only for the same client and port"),

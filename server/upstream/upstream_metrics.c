@@ -135,13 +135,28 @@ static uint64_t active_of(const struct line *line)
     return atomic_load_explicit(&line->server->state->active, memory_order_relaxed);
 }
 
-static uint64_t idle_of(const struct line *line)
+static uint64_t of_pool(const struct line *line, unsigned figure)
 {
     struct tally *pool = pool_tally(line->server->key);
-    uint64_t idle = tally_sum_of(pool, POOL_IDLE);
+    uint64_t sum = tally_sum_of(pool, figure);
 
     tally_release(pool);
-    return idle;
+    return sum;
+}
+
+static uint64_t idle_of(const struct line *line)
+{
+    return of_pool(line, POOL_IDLE);
+}
+
+static uint64_t links_of(const struct line *line)
+{
+    return of_pool(line, POOL_LINKS);
+}
+
+static uint64_t streams_of(const struct line *line)
+{
+    return of_pool(line, POOL_STREAMS);
 }
 
 static const char *const stands[] = { "up", "trial", "full", "out", "checked_down", "draining", "down" };
@@ -206,6 +221,9 @@ static void put_servers(const struct lines *lines)
     put_value(lines, "weir_upstream_active", "gauge", "Requests under way.", active_of);
     put_value(lines, "weir_upstream_idle_connections", "gauge",
               "Idle connections; upstreams that name the same server have them in common.", idle_of);
+    put_value(lines, "weir_upstream_http2_connections", "gauge",
+              "HTTP/2 connections, idle ones too; upstreams that name the same server have them in common.", links_of);
+    put_value(lines, "weir_upstream_http2_streams", "gauge", "Streams on them.", streams_of);
     put_states(lines);
 }
 
