@@ -208,7 +208,7 @@ static char next(struct reader *reader)
 
 static bool refuse(struct reader *reader, const char *what)
 {
-    snprintf(reader->why, WHY_ROOM, "not of the shape of a decision stream at byte %zu: %s", reader->at, what);
+    snprintf(reader->why, WHY_ROOM, "not of the shape of a decision stream at byte %zu: %.80s", reader->at, what);
     return false;
 }
 
