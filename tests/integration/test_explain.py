@@ -178,8 +178,8 @@ def test_a_password_depends(served):
     credentials = "Authorization: Basic " + base64.b64encode(b"ann:secret").decode()
     _, explained = ask(served, "GET", "any.test", "/all/", ("X-Forwarded-For: 10.0.0.1", credentials))
     assert explained["depends"]
-    verdicts = [step["verdict"] for step in explained["steps"] if step["module"] == "auth"]
-    assert verdicts == ["next", "depends"]  # the first of the hook that takes fields away
+    steps = [step["verdict"] for step in explained["steps"] if step["module"] == "auth"]
+    assert steps == ["next", "depends"]  # the first takes fields away
 
 
 def test_asking_counts_and_logs_nothing(served):

@@ -149,3 +149,41 @@ def curl(*args, timeout=60, check=True):
 
 def openssl(*args, stdin=b"", timeout=60):
     return subprocess.run([need("openssl"), *map(str, args)], input=stdin, capture_output=True, timeout=timeout)
+
+
+APACHE = """
+ServerRoot {folder}
+ServerName peer.test
+PidFile {folder}/apache.pid
+DefaultRuntimeDir {folder}
+ErrorLog {folder}/error.log
+LogLevel warn
+{user}
+Listen 127.0.0.1:{port}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule http2_module {modules}/mod_http2.so
+LoadModule proxy_module {modules}/mod_proxy.so
+LoadModule proxy_http_module {modules}/mod_proxy_http.so
+LoadModule proxy_http2_module {modules}/mod_proxy_http2.so
+LoadModule ssl_module {modules}/mod_ssl.so
+StartServers 1
+ServerLimit 1
+ThreadsPerChild 32
+MaxRequestWorkers 32
+Mutex posixsem
+ProxyTimeout 30
+{sections}
+"""
+
+
+def start_apache(folder, port, sections):
+    """Apache's httpd with these directives; port is the one that it opens."""
+    program, modules = need("apache2"), pathlib.Path("/usr/lib/apache2/modules")
+    if not (modules / "mod_proxy_http2.so").exists():
+        pytest.skip("Apache has no mod_proxy_http2 (./dev setup test)")
+    folder.mkdir(exist_ok=True)
+    user = "User nobody\nGroup nogroup" if os.geteuid() == 0 else ""
+    (folder / "apache.conf").write_text(APACHE.format(folder=folder, port=port, modules=modules, user=user,
+                                                      sections=sections))
+    return Program([program, "-D", "FOREGROUND", "-f", folder / "apache.conf"], port, folder)
