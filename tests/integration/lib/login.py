@@ -2,13 +2,13 @@
 """A small server to log in at, as a program of its own, in the manner of one of those that people run.
 
 What it is asked by the proxy (the question) and what a browser sees of it (form, logout) follow the conventions of:
-authelia      asked at /api/authz/forward-auth; pages on a host of its own, ?rd= is the way back; 401 for what is no page
+authelia      asked at /api/authz/forward-auth; pages on a host of its own, ?rd= is the way back; 401 for what is none
 authentik     asked at /outpost.goauthentik.io/auth/traefik; pages below /outpost.goauthentik.io/ of the application's
 oauth2-proxy  asked at /; its form comes at once, with 403, but 401 for JSON; pages below /oauth2/ of the application's
 tinyauth      asked at /api/auth/traefik; pages on a host of its own, ?redirect_uri=; 307, and 401 for what is no page
 
-A session lasts an hour of its clock, which POST /clock?later=SECONDS puts forward; each question prolongs it. GET /asked
-is what it was asked so far, as JSON. One account: ann, "open sesame"."""
+A session lasts an hour of its clock, which POST /clock?later=SECONDS puts forward; each question prolongs it. GET
+/asked is what it was asked so far, as JSON. One account: ann, "open sesame"."""
 
 import html
 import http.cookies
