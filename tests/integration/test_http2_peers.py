@@ -86,7 +86,8 @@ def apache(folder, port, port2, house, tls):
     how = (f"SSLProxyEngine on\nSSLProxyCACertificateFile {house.authority}\n"
            f"ProxyPass / h2://127.0.0.1:{house.port(tls)}/" if tls else
            f"ProxyPass / h2c://127.0.0.1:{house.port(tls)}/")
-    return start_apache(folder, port, f"Listen 127.0.0.1:{port2}\nProtocols h2c http/1.1\nProxyPreserveHost on\n{how}\n")
+    return start_apache(folder, port, f"Listen 127.0.0.1:{port2}\nProtocols h2c http/1.1\nProxyPreserveHost on\n"
+                                      f"{how}\n")
 
 
 PEERS = {"haproxy": haproxy, "nginx": nginx, "apache": apache}
@@ -370,7 +371,8 @@ def test_a_websocket(peer, house):
 def test_a_restart(peer, certificates, weir, session_folder):
     """GOAWAY: what the peer is asked then goes to the next server; nothing that was begun is lost."""
     ports = f"http_port {free_port()}; https_port {free_port()};"
-    text = f"{ports} trusted_proxies 127.0.0.1; site a.test {{ tls_certificate {certificates['a']}; https_redirect off; respond 200 %s; }}"
+    text = (f"{ports} trusted_proxies 127.0.0.1; site a.test {{ tls_certificate {certificates['a']}; "
+            "https_redirect off; respond 200 %s; }")
     house = House.__new__(House)
     house.authority = certificates.path("ca.crt")
     house.weir = weir(text % "first", modules=["tls"])
