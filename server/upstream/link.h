@@ -3,8 +3,9 @@
  *
  *     exchange --link_join--> [pool->queue] --> link->waiting --> link->streams --http/h2.h--> bytes, once a turn
  *
- * Shape:   connecting (no codec) -> open -> leaving (no new streams) -> closed. A link takes streams up to what the server
- *          allows; where one is full another is made, up to LINKS_MOST, and then exchanges wait in the pool's queue.
+ * Shape:   connecting (no codec) -> open -> leaving (no new streams) -> closed. A link takes streams up to what the
+ *          server allows; where one is full another is made, up to LINKS_MOST, and then exchanges wait in the pool's
+ *          queue.
  * Owner:   the pool. A link_stream belongs to its link, and points to its exchange as long as that wants to hear of it.
  * Thread:  its worker. What the codec calls may end no link in place: it is done at the end of the turn.
  * Errors:  a link that breaks tells all of its exchanges (exchange_conn_broken), one that cannot be made likewise.
