@@ -243,7 +243,7 @@ ALL = [
     Cost("log", "as keepalive, an access log off and on", setups={"off": Setup(), "on": Setup(log=True)},
          targets={"us": ("extra", 0.03)}),
     Cost("limit", "as keepalive, a limit of rate off and on", setups={"off": Setup(), "on": Setup(limit=True)},
-         names=("weir", "nginx")),
+         targets={"us": ("nginx", 1.0)}, names=("weir", "nginx")),
     Cost("sites", "as keepalive, one site and 10,000", setups={"one": Setup(), "many": Setup(sites=10000)},
          targets={"us": ("extra", 0.05)}),
     Start("sites-start", "start with 10,000 sites", setups={"": Setup(sites=10000)}, rounds=3,

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from lib.daemon import Weir
-from lib.patience import WEIR_BIN
+from lib.patience import WEIR_BIN, eventually
 from lib.ports import free_port
 from lib.program import need
 
@@ -39,7 +39,7 @@ def test_every_code_block_of_the_page_is_used():
     assert [one for one in openings if not re.fullmatch(r"(c|sh build|weir|console) \S+", one)] == []
     assert sorted(SOURCES) == [f"{name}.c" for name in sorted(COMMANDS)]
     assert sorted(CONFIGURATIONS) == sorted(SESSIONS)
-    assert {"hello", "tally", "rot13", "motd"} <= set(COMMANDS)
+    assert {"hello", "tally", "rot13", "motd", "notice"} <= set(COMMANDS)
 
 
 def shell(command, folder, env=None):
@@ -173,6 +173,32 @@ def test_motd_lets_go_of_clients_that_leave(modules):
         for _ in range(50):
             weir.connect().request("GET", "/").reset()
         assert weir.get().text == "hi"
+        weir.stop()
+    finally:
+        weir.abandon()
+
+
+def test_notice_outlives_a_restart_and_says_why_it_was_not_fetched(modules):
+    """A command, a job and a fetch, none of them for a request."""
+    text = f"module ./notice.so; notice_from http://127.0.0.1:{free_port()} every=1s; site _ {{ respond 204; }}"
+    weir = Weir(text, modules)
+    try:
+        weir.start()
+        assert weir.cli("notice", "set", "mind the step").returncode == 0
+        assert weir.get().get("X-Notice") == "mind the step"
+        eventually(lambda: [note["text"] for note in weir.status()["notes"] if note["subject"] == "source"]
+                   == ["not fetched: connection refused"], "the reason in the status")
+        path = weir.folder / "state" / "notice" / "text"
+        eventually(lambda: path.exists() and path.read_text() == "mind the step", "the line in the file")
+        weir.terminate()
+        weir.wait()
+        (weir.folder / "notify.sock").unlink()
+        weir.notified.clear()
+        weir.start()
+        assert weir.get().get("X-Notice") == "mind the step"
+        assert weir.cli("notice", "show").stdout == "mind the step\n"
+        refused = weir.cli("notice", "sing")
+        assert refused.returncode == 1 and refused.stderr == "usage: weir notice show | set TEXT\n"
         weir.stop()
     finally:
         weir.abandon()
