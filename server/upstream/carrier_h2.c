@@ -55,6 +55,17 @@ static void detach(struct link_stream *s)
     chain_clear(&s->early);
 }
 
+/* The codec has it no longer, or never had. */
+static void stream_over(struct link_stream *s)
+{
+    struct link *link = s->of;
+
+    link->open--;
+    tally_add(link->pool->tally, POOL_STREAMS, -1);
+    link_later(link);
+    stream_free(s);
+}
+
 static void let_go(struct exchange *x)
 {
     struct link_stream *s = x->stream;
@@ -69,6 +80,10 @@ static void let_go(struct exchange *x)
         return;
     }
     detach(s);
+    if (!s->h2.session) { /* its head was never made */
+        stream_over(s);
+        return;
+    }
     if (s->of->dead)
         return;
     h2_reset(&s->h2, H2_CANCEL);
@@ -408,17 +423,13 @@ static void was_reset(struct exchange *x, uint32_t code)
 static void on_closed(struct h2_stream *h2, uint32_t code)
 {
     struct link_stream *s = stream_of(h2);
-    struct link *link = s->of;
     struct exchange *x = s->x;
 
-    link->open--;
-    tally_add(link->pool->tally, POOL_STREAMS, -1);
-    link_later(link);
     if (x) {
         x->stream = NULL;
         deadline_cancel(&x->deadline);
     }
-    stream_free(s);
+    stream_over(s);
     if (!x)
         return;
     if (code == H2_REFUSED_STREAM && x->phase == EXCHANGE_HEAD && !x->got_bytes)

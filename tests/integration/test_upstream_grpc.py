@@ -117,7 +117,8 @@ def both(request, weir, certificates):
 
 
 def test_one_message_each_way(both):
-    answer, call = both.stub.unary.with_call(b"hello", timeout=PATIENCE, metadata=(("x-sent", "m"), ("a-bin", b"\xff\0")))
+    answer, call = both.stub.unary.with_call(b"hello", timeout=PATIENCE,
+                                              metadata=(("x-sent", "m"), ("a-bin", b"\xff\0")))
     assert answer == b"hello" and call.code() == grpc.StatusCode.OK
     assert dict(call.initial_metadata())["x-initial"] == "m"
     trailing = dict(call.trailing_metadata())

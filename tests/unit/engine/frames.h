@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* frames.h: HTTP/2 frames of a client that is played, heads packed by hand (RFC 7541 6.1, 6.2.2), and what comes back
- * read without unpacking it. */
+/* frames.h: HTTP/2 frames of a client or an origin that is played, heads packed by hand (RFC 7541 6.1, 6.2.2), and what
+ * comes back read without unpacking it. */
 #ifndef TESTS_ENGINE_FRAMES_H
 #define TESTS_ENGINE_FRAMES_H
 
@@ -51,6 +51,27 @@ static inline void put_head(struct frames *to, enum kind_of_head kind, const cha
     block[n++] = (char)path_n;
     memcpy(block + n, path, path_n);
     put_frame(to, H2_HEADERS, (uint8_t)(H2_FLAG_END_HEADERS | (end ? H2_FLAG_END_STREAM : 0)), id, block, n + path_n);
+}
+
+/* 200; of an origin. */
+static inline void put_ok(struct frames *to, uint32_t id, bool end)
+{
+    put_frame(to, H2_HEADERS, (uint8_t)(H2_FLAG_END_HEADERS | (end ? H2_FLAG_END_STREAM : 0)), id, "\x88", 1);
+}
+
+/* The next whole frame of what came behind peer->at, and its payload; false: none. */
+static inline bool next_frame(struct peer *peer, struct h2_frame *frame, const uint8_t **payload)
+{
+    const uint8_t *at = (const uint8_t *)peer->got + peer->at;
+
+    if (peer->n - peer->at < H2_FRAME_HEAD)
+        return false;
+    h2_frame_read(at, frame);
+    if (peer->n - peer->at < H2_FRAME_HEAD + frame->length)
+        return false;
+    *payload = at + H2_FRAME_HEAD;
+    peer->at += H2_FRAME_HEAD + frame->length;
+    return true;
 }
 
 /* What came for one stream. */

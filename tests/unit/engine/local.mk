@@ -48,3 +48,7 @@ tests_unit_engine_test_calls_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
 UNIT_TESTS += tests/unit/engine/test_http2
 tests_unit_engine_test_http2_LDADD = $(ENGINE_LIBS)
 tests_unit_engine_test_http2_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
+
+UNIT_TESTS += tests/unit/engine/test_upstream_http2
+tests_unit_engine_test_upstream_http2_LDADD = $(ENGINE_LIBS)
+tests_unit_engine_test_upstream_http2_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
