@@ -13,6 +13,11 @@ bool decider_is_weighed(const struct weir_req *r, const struct step *step)
     return step->is_shadow || r->stage == STAGE_AUTH;
 }
 
+bool decider_may_let_in(const struct weir_req *r)
+{
+    return r->stage != STAGE_AUTH || satisfies_any(r);
+}
+
 static bool copy_list(struct fields *to, const struct fields *from, struct arena *arena)
 {
     *to = *from;
@@ -25,14 +30,56 @@ static bool copy_list(struct fields *to, const struct fields *from, struct arena
     return true;
 }
 
+static void clear_reply(void *chain)
+{
+    chain_clear(chain);
+}
+
+/* A refusal that a shadowed hook's own one would overwrite. The request may end while that hook waits. */
+static bool keep_answer(struct weir_req *r, struct undo *undo)
+{
+    chain_init(&undo->reply);
+    if (!arena_on_reset(r->arena, clear_reply, &undo->reply))
+        return false;
+    undo->has_answer = true;
+    undo->status = r->status;
+    undo->reason = r->reason;
+    undo->rsp_body = r->rsp_body;
+    undo->rsp_length = r->rsp_length;
+    undo->refuse_reason = r->refuse_reason;
+    undo->error_module = r->error_module;
+    undo->error_text = r->error_text;
+    chain_move_all(&undo->reply, &r->reply);
+    return true;
+}
+
+static void bring_back_answer(struct weir_req *r, struct undo *undo)
+{
+    chain_clear(&r->reply);
+    chain_move_all(&r->reply, &undo->reply);
+    r->answered = true;
+    r->status = undo->status;
+    r->reason = undo->reason;
+    r->rsp_body = undo->rsp_body;
+    r->rsp_length = undo->rsp_length;
+    r->refuse_reason = undo->refuse_reason;
+    r->error_module = undo->error_module;
+    r->error_text = undo->error_text;
+    undo->has_answer = false;
+}
+
 /* AUTH hooks under `satisfy all` that are enforced leave nothing to take back. */
 bool decider_prepare(struct weir_req *r)
 {
-    if (!satisfies_any(r) && !r->plan->stages[r->stage].at[r->step].is_shadow)
+    bool is_shadow = r->plan->stages[r->stage].at[r->step].is_shadow;
+
+    if (!satisfies_any(r) && !is_shadow)
         return true;
     struct undo *undo = arena_new(r->arena, struct undo);
     r->undo = undo;
-    return undo && copy_list(&undo->rsp, &r->rsp, r->arena) && copy_list(&undo->fields, &r->fields, r->arena);
+    if (!undo || !copy_list(&undo->rsp, &r->rsp, r->arena) || !copy_list(&undo->fields, &r->fields, r->arena))
+        return false;
+    return !is_shadow || !r->kept_refusal || keep_answer(r, undo);
 }
 
 /* As if nobody had answered. */
@@ -77,7 +124,9 @@ static weir_verdict weigh_shadow(struct weir_req *r, const struct step *step, we
         r->rsp = r->undo->rsp;
         r->fields = r->undo->fields;
     }
-    if (refuses || r->answered)
+    if (r->undo && r->undo->has_answer)
+        bring_back_answer(r, r->undo);
+    else if (refuses || r->answered)
         forget_answer(r);
     return refuses ? WEIR_NEXT : verdict;
 }

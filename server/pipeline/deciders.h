@@ -16,10 +16,22 @@
 /* The response and the request's fields as they stood before a hook was called. */
 struct undo {
     struct fields rsp, fields;
+    /* of a refusal that `satisfy any` keeps, while a hook in shadow mode is asked */
+    bool has_answer;
+    struct chain reply;
+    int status;
+    str reason;
+    enum body_kind rsp_body;
+    uint64_t rsp_length;
+    const char *refuse_reason;
+    str error_module, error_text;
 };
 
 bool decider_is_weighed(const struct weir_req *r, const struct step *step); /* its verdict goes through here */
 bool decider_prepare(struct weir_req *r); /* before such a hook is called; false without memory */
+
+/* One in shadow mode refuses nobody, but what it lets in is in: where others are not asked then. */
+bool decider_may_let_in(const struct weir_req *r);
 
 /* The verdict that counts, for one of a weighed hook that has finished (not SUSPEND, not WAIT_BODY). */
 weir_verdict decider_weigh(struct weir_req *r, const struct step *step, weir_verdict verdict);

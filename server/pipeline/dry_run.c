@@ -75,7 +75,7 @@ static enum after ask(struct walk *walk, const struct step *step)
 
     hook.was_asked = is_asked;
     if (is_open) {
-        walk->outcome.depends |= !step->is_shadow;
+        walk->outcome.depends |= !step->is_shadow || decider_may_let_in(r);
         hook.counts = WEIR_NEXT;
     } else if (is_weighed) {
         hook.counts = decider_weigh(r, step, verdict);

@@ -267,31 +267,6 @@ void trace_begin(struct weir_req *r)
     trace->target = put_target(trace, r->uri.path, r->uri.query);
 }
 
-void trace_end(struct weir_req *r)
-{
-    struct trace *trace = r->trace;
-
-    r->trace = NULL;
-    trace->duration = clock_us() - r->started_us;
-    trace->bytes_in = r->bytes_received;
-    trace->bytes_out = r->bytes_sent;
-    trace->status = (uint16_t)r->status;
-    trace->from_origin = r->from_origin;
-    trace->is_closed = r->is_reset;
-    trace->is_broken = r->aborted;
-    trace->asked_origin = r->origin_started;
-    trace->site = put_text(trace, r->site, NAME_MOST);
-    trace->route = put_text(trace, r->route, NAME_MOST);
-    trace->reason = put_text(trace, str_of(r->refuse_reason), REASON_MOST);
-    trace->module = put_text(trace, r->error_module, NAME_MOST);
-    trace->would_refuse = put_text(trace, r->would_refuse, REASON_MOST);
-    trace->error = put_text(trace, r->error_text, REASON_MOST);
-    if (!trace->listener.n && r->conn->point)
-        trace->listener = put_text(trace, r->conn->point->key, NAME_MOST);
-    mem_hold(-TRACE_BYTES);
-    give(pipeline_worker_self(), remember(trace));
-}
-
 static struct trace_step *add_step(struct trace *trace, enum trace_kind kind)
 {
     if (trace->step_count == TRACE_STEPS_MOST) {
@@ -314,18 +289,52 @@ static void put_part(struct trace *trace, enum trace_kind kind, const struct cho
     step->place = put_place(trace, part->file, part->line);
 }
 
+static void put_listener(struct weir_req *r, bool is_found, struct choice *choice)
+{
+    struct trace *trace = r->trace;
+
+    *choice = (struct choice){ 0 };
+    if (!r->snapshot->tell_choice)
+        return;
+    r->snapshot->tell_choice(r->snapshot, r, is_found, choice);
+    if (trace->listener.n)
+        return;
+    trace->listener = put_text(trace, choice->listener.name, NAME_MOST);
+    trace->listener_place = put_place(trace, choice->listener.file, choice->listener.line);
+}
+
+void trace_end(struct weir_req *r)
+{
+    struct trace *trace = r->trace;
+    struct choice choice;
+
+    trace->duration = clock_us() - r->started_us;
+    trace->bytes_in = r->bytes_received;
+    trace->bytes_out = r->bytes_sent;
+    trace->status = (uint16_t)r->status;
+    trace->from_origin = r->from_origin;
+    trace->is_closed = r->is_reset;
+    trace->is_broken = r->aborted;
+    trace->asked_origin = r->origin_started;
+    trace->site = put_text(trace, r->site, NAME_MOST);
+    trace->route = put_text(trace, r->route, NAME_MOST);
+    trace->reason = put_text(trace, str_of(r->refuse_reason), REASON_MOST);
+    trace->module = put_text(trace, r->error_module, NAME_MOST);
+    trace->would_refuse = put_text(trace, r->would_refuse, REASON_MOST);
+    trace->error = put_text(trace, r->error_text, REASON_MOST);
+    if (!trace->listener.n) /* it never got to a route */
+        put_listener(r, false, &choice);
+    r->trace = NULL;
+    mem_hold(-TRACE_BYTES);
+    give(pipeline_worker_self(), remember(trace));
+}
+
 void trace_put_choice(struct weir_req *r, bool is_found)
 {
     struct trace *trace = r->trace;
-    struct choice choice = { 0 };
+    struct choice choice;
 
-    if (!r->snapshot->tell_choice)
-        return;
-    r->snapshot->tell_choice(r->snapshot, r, is_found, &choice);
-    if (!trace->listener.n) {
-        trace->listener = put_text(trace, choice.listener.name, NAME_MOST);
-        trace->listener_place = put_place(trace, choice.listener.file, choice.listener.line);
-    }
+    put_listener(r, is_found, &choice);
     put_part(trace, TRACE_SITE, &choice.site);
     if (choice.site.name.n)
         put_part(trace, TRACE_ROUTE, &choice.route);

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -38,6 +39,7 @@ def gated(gate):
             route /any/allowed {{ satisfy any; allow 127.0.0.1; proxy {origin.url}; }}
             route /any/denied {{ satisfy any; deny all; proxy {origin.url}; }}
             route /any/neither {{ satisfy any; allow 192.0.2.1; proxy {origin.url}; }}
+            route /any/shadow {{ satisfy any; deny all; enforce off gate; proxy {origin.url}; }}
             route /all/allowed {{ allow 127.0.0.1; proxy {origin.url}; }}
             route /all/denied {{ deny all; proxy {origin.url}; }}
             route /shadow/denied {{ enforce off access; deny all; proxy {origin.url}; }}
@@ -106,6 +108,20 @@ def test_satisfy(gated, path, told, status):
     assert response.status == status
     if status == 200 and path == "/any/denied":
         assert response.get("X-Stamp") == told and response.get("Content-Type") == "text/plain"
+
+
+@pytest.mark.parametrize("told, status", [
+    ("next", 403), ("refuse", 403), ("reply", 403), ("fail", 403), ("close", 403), ("later-refuse", 403), ("skip", 200),
+    ("later-skip", 200)])
+def test_a_refusal_outlives_what_shadow_mode_lets_through(gated, told, status):
+    """satisfy any: the address was refused, the gate would refuse it too: the first refusal is the answer, whole."""
+    response, refused = asked(gated, "/any/shadow", told), asked(gated, "/any/denied", "next")
+    assert response.status == status
+    if status == 403:
+        same = [re.sub(rb"[0-9a-f]{32}", b"", one.body) for one in (response, refused)]
+        assert same[0] == same[1] and b"403 Forbidden" in same[0]
+        assert response.get("Content-Type") == refused.get("Content-Type") and not response.has("X-Stamp")
+        assert (response.get("X-Would") != "") == (told != "next")
 
 
 @pytest.mark.parametrize("text, error", [

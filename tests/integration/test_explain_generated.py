@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""For configurations and requests made by chance: what weir explain foretells is what happens, step by step, and shadow
+mode changes no byte.
+
+WEIR_GENERATED=N asks for about N requests instead of a few thousand; WEIR_SEED=S begins with the configuration that a
+failure named."""
+
+import os
+import pathlib
+import re
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from lib.daemon import Weir
+from lib.generated import DECIDERS, FILES, Generator
+from lib.message import Closed
+from lib.origin import AnsweringOrigin
+from lib.patience import eventually
+from lib.ports import free_port
+
+SEED = int(os.environ.get("WEIR_SEED", 60000))
+COUNT = int(os.environ.get("WEIR_GENERATED", 3000))
+A_CONFIGURATION = 30  # requests
+GEOIP = pathlib.Path(os.environ["WEIR_TOP"]) / "modules/geoip/fixtures"
+MODULES = "".join(f"module {name}; " for name in ("access", "headers", "auth", "ratelimit", "geoip"))
+
+
+def gatekeeper(request):
+    return b"HTTP/1.1 204 Yes\r\n\r\n" if request.get("X-Key") == "k1" else b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
+
+
+def origin_answer(request):
+    body = f"{request.method} {request.target}\n".encode()
+    return (f"HTTP/1.1 200 OK\r\nX-Origin: yes\r\nContent-Length: {len(body)}\r\n\r\n".encode() +
+            (b"" if request.method == "HEAD" else body))
+
+
+class Place:
+    """A daemon that gets one configuration after the other, with the origins that they name."""
+
+    def __init__(self):
+        self.origin, self.gate = AnsweringOrigin(origin_answer), AnsweringOrigin(gatekeeper)
+        self.weir = Weir("", FILES)
+        self.places = {"origin": self.origin.port, "gate": self.gate.port, "http": self.weir.http_port,
+                       "other": free_port(), "geoip": f"{GEOIP}/country.mmdb {GEOIP}/asn.mmdb"}
+        self.kept = {}
+        self.asked = 0
+
+    def use(self, text):
+        """Makes it live; a connection that is kept has seen it, too."""
+        text = f"why_ring 100; {MODULES}\n{text}"
+        if self.weir.process:
+            self.weir.reload(text)
+        else:
+            self.weir.write(text)
+            self.weir.start()
+
+    def ask(self, method, host, path, fields, port):
+        """(id, the answer), on a connection that is kept as long as both sides like."""
+        self.asked += 1
+        id = f"r{self.asked:08}"  # of one length, as answers hold it
+        for _ in range(2):
+            client = self.kept.get(port) or self.weir.connect(port)
+            try:
+                client.request(method, path, f"X-Request-Id: {id}", *fields, host=f"{host}")
+                response = client.response(to=method)
+                self.kept[port] = client
+            except (Closed, OSError):
+                assert port in self.kept, f"{method} {host} {path}: no answer"
+                self.forget(port)
+                continue
+            if (response.get("Connection") or "").lower() == "close":
+                self.forget(port)
+            return id, response
+        raise AssertionError("no answer on a new connection")
+
+    def forget(self, port):
+        client = self.kept.pop(port)
+        client.close()
+        self.weir.clients.remove(client)
+
+    def stop(self):
+        self.weir.stop()
+        self.origin.stop()
+        self.gate.stop()
+
+
+@pytest.fixture(scope="module")
+def place():
+    one = Place()
+    try:
+        yield one
+        one.stop()
+    finally:
+        one.weir.abandon()
+        one.origin.stop()
+        one.gate.stop()
+
+
+def lift_bans(weir):
+    for line in weir.cli("ban", "list").stdout.splitlines():
+        weir.cli("ban", "remove", line.split()[0])
+
+
+def explain(weir, method, host, path, fields, port):
+    query = [("method", method), ("url", f"http://{host}:{port}{path}"), ("client", "127.0.0.1"),
+             *[("header", field) for field in fields]]
+    return weir.ask("GET", "/v1/explain?" + urlencode(query, quote_via=quote))
+
+
+def happened(weir, id, is_malformed=False):
+    """A malformed head brings no id: it is the last request then, as one comes after the other."""
+    def ask():
+        last = weir.ask("GET", "/v1/why?limit=1")[1]["requests"][0]["id"] if is_malformed else id
+        code, told = weir.ask("GET", f"/v1/why/{last}")
+        return told if code == 200 and (last == id or last[0] != "r") else None
+
+    return eventually(ask, f"request {id} in the ring")
+
+
+def comparable(told):
+    """Steps as far as both sides know them."""
+    made = []
+    for step in told["steps"]:
+        if step["verdict"] == "passed over" or step["stage"] in ("server", "page"):
+            continue
+        reason = re.sub(r"(, )?waited [0-9.]+ ms$", "", step["reason"] or "") or None
+        if step["stage"] in ("listener", "upstream", "site", "parser"):
+            reason = None
+        if step["stage"].startswith("SERVE") and step["verdict"].startswith("redirect"):
+            reason = None
+        made.append((step["stage"], step["module"], step["verdict"], reason, step["file"], step["line"]))
+    return made
+
+
+def check(foretold, response, told):
+    """The differences, as text; none when it says that it depends."""
+    if foretold["depends"]:
+        return []
+    wrong = []
+    if foretold["outcome"] == "proxied":
+        reached = response.get("X-Origin") == "yes" or (told["refused_by"] == "upstream" and foretold["upstream"] == "dead")
+        wrong += [] if reached else [f"not proxied: {response.status}"]
+    elif foretold["outcome"] != "answered" or foretold["status"] != response.status:
+        wrong.append(f"foretold {foretold['outcome']} {foretold['status']}, got {response.status}")
+    elif foretold["reason"] != told["reason"]:
+        wrong.append(f"foretold {foretold['reason']!r}, got {told['reason']!r}")
+    wrong += [f"{name}: foretold {foretold[name]!r}, got {told[name]!r}" for name in ("site", "route", "upstream")
+              if foretold[name] != told[name]]
+    if told["status"] != response.status:
+        wrong.append(f"why says {told['status']}, the client saw {response.status}")
+    steps, taken = comparable(foretold), comparable(told)
+    taken = [(*b[:2], *a[2:4], *b[4:]) if a[2] == "depends" else b for a, b in zip(steps, taken)] + taken[len(steps):]
+    if steps != taken:
+        wrong += [f"foretold {a}\n  got    {b}" for a, b in zip(steps, taken) if a != b]
+        wrong.append(f"{len(steps)} steps foretold, {len(taken)} taken")
+    return wrong
+
+
+def test_what_is_explained_happens(place):
+    definite = total = 0
+    ends = set()
+    for seed in range(SEED, SEED + max(COUNT // A_CONFIGURATION, 1)):
+        generator = Generator(seed, place.places)
+        configuration = generator.configuration()
+        text = configuration.render()
+        place.use(text)
+        for _ in range(A_CONFIGURATION):
+            request = generator.request(configuration)
+            code, foretold = explain(place.weir, *request)
+            assert code == 200, (request, foretold)
+            if foretold["outcome"] == "unreachable":
+                continue
+            try:
+                id, response = place.ask(*request)
+            except AssertionError as failure:
+                raise AssertionError(f"WEIR_SEED={seed} {request}\n{failure}\n{foretold}\n{text}") from failure
+            told = happened(place.weir, id, foretold["steps"][-1]["stage"] == "parser")
+            wrong = check(foretold, response, told)
+            assert not wrong, f"WEIR_SEED={seed} {request}\n" + "\n".join(wrong) + f"\n{foretold}\n{told}\n{text}"
+            definite += not foretold["depends"]
+            total += 1
+            ends.add((foretold["outcome"], foretold["status"], told["refused_by"]))
+        if configuration.bans:
+            lift_bans(place.weir)
+    print(f"{total} requests, {definite} definite, from seed {SEED}, {len(ends)} ends")
+    if COUNT >= 3000 and "WEIR_SEED" not in os.environ:
+        assert definite > 0.7 * total
+        assert {"access", "ratelimit", "geoip", "auth", "maintenance", "weir"} <= {module for _, _, module in ends}
+        assert {200, 201, 204, 301, 302, 308, 400, 401, 403, 404, 429, 503} <= {status for _, status, _ in ends}
+
+
+# -- shadow mode -------------------------------------------------------------------------------------------------------
+
+def bytes_of(response):
+    """All that the client sees but the time and its own id."""
+    head = re.sub(rb"(?m)^Date: .*\r\n", b"", response.raw)
+    return re.sub(rb"\b(r[0-9]+|[0-9a-f]{32})\b", b"ID", head + response.body)
+
+
+
+
+def without(module, text):
+    return None if module in DECIDERS and not text.startswith("rate_limit_fields") else text
+
+
+def decided(weir, id, response):
+    """A decider refused it. 400: malformed, and not known by that id."""
+    return response.status != 400 and happened(weir, id)["refused_by"] in DECIDERS
+
+
+def test_shadow_mode_changes_no_byte(place):
+    """Three times the same sites: enforced, in shadow, and without deciders. Shadow is what there is without them, and for
+    whom they let in it is what there is with them."""
+    shadow = f"enforce off {' '.join(DECIDERS)};"
+    let_in = refused = 0
+    for seed in range(SEED, SEED + max(COUNT // A_CONFIGURATION // 5, 1)):
+        generator = Generator(seed, place.places, may_shadow=False)
+        configuration = generator.configuration()
+        texts = [configuration.render(), f"{shadow} {configuration.render()}", configuration.render(without)]
+        requests, seen = [generator.request(configuration) for _ in range(A_CONFIGURATION)], []
+        for text in texts:
+            place.use(text)
+            if not seen: # all listen on the same ports
+                requests = [one for one in requests if explain(place.weir, *one)[1]["outcome"] != "unreachable"]
+            seen.append([place.ask(*request) for request in requests])
+            if len(seen) == 1:
+                deciding = [decided(place.weir, id, response) for id, response in seen[0]]
+        for request, (_, strict), (_, shadowed), (_, bare), is_refused in zip(requests, *seen, deciding):
+            what = f"WEIR_SEED={seed} {request}\n{texts[1]}"
+            assert bytes_of(shadowed) == bytes_of(bare), what
+            if is_refused:
+                refused += 1
+            elif not strict.has("RateLimit") and strict.status == shadowed.status:
+                let_in += 1
+                assert bytes_of(strict) == bytes_of(shadowed), what
+            else:
+                assert strict.has("RateLimit") or strict.status == 401, what
+        if configuration.bans:
+            lift_bans(place.weir)
+    print(f"{let_in} let in, {refused} refused when enforced, from seed {SEED}")
+    assert let_in > 10 and refused > 5
