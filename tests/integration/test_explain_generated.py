@@ -45,7 +45,7 @@ class Place:
         self.places = {"origin": self.origin.port, "gate": self.gate.port, "http": self.weir.http_port,
                        "other": free_port(), "geoip": f"{GEOIP}/country.mmdb {GEOIP}/asn.mmdb"}
         self.kept = {}
-        self.asked = 0
+        self.asked, self.made = 0, set()
 
     def use(self, text):
         """Makes it live; a connection that is kept has seen it, too."""
@@ -72,8 +72,18 @@ class Place:
                 continue
             if (response.get("Connection") or "").lower() == "close":
                 self.forget(port)
-            return id, response
+            return self.given(id) if response.status == 400 else id, response
         raise AssertionError("no answer on a new connection")
+
+    def given(self, id):
+        """Of a request that may be malformed, and so bring no id: its own, or one that weir made and nobody had before."""
+        def find():
+            found = [one["id"] for one in self.weir.ask("GET", "/v1/why")[1]["requests"]]
+            return next((one for one in found if one == id or (one[0] != "r" and one not in self.made)), None)
+
+        found = eventually(find, f"request {id} in the ring")
+        self.made.add(found)
+        return found
 
     def forget(self, port):
         client = self.kept.pop(port)
@@ -109,12 +119,10 @@ def explain(weir, method, host, path, fields, port):
     return weir.ask("GET", "/v1/explain?" + urlencode(query, quote_via=quote))
 
 
-def happened(weir, id, is_malformed=False):
-    """A malformed head brings no id: it is the last request then, as one comes after the other."""
+def happened(weir, id):
     def ask():
-        last = weir.ask("GET", "/v1/why?limit=1")[1]["requests"][0]["id"] if is_malformed else id
-        code, told = weir.ask("GET", f"/v1/why/{last}")
-        return told if code == 200 and (last == id or last[0] != "r") else None
+        code, told = weir.ask("GET", f"/v1/why/{id}")
+        return told if code == 200 else None
 
     return eventually(ask, f"request {id} in the ring")
 
@@ -176,7 +184,7 @@ def test_what_is_explained_happens(place):
                 id, response = place.ask(*request)
             except AssertionError as failure:
                 raise AssertionError(f"WEIR_SEED={seed} {request}\n{failure}\n{foretold}\n{text}") from failure
-            told = happened(place.weir, id, foretold["steps"][-1]["stage"] == "parser")
+            told = happened(place.weir, id)
             wrong = check(foretold, response, told)
             assert not wrong, f"WEIR_SEED={seed} {request}\n" + "\n".join(wrong) + f"\n{foretold}\n{told}\n{text}"
             definite += not foretold["depends"]
@@ -205,11 +213,6 @@ def without(module, text):
     return None if module in DECIDERS and not text.startswith("rate_limit_fields") else text
 
 
-def decided(weir, id, response):
-    """A decider refused it. 400: malformed, and not known by that id."""
-    return response.status != 400 and happened(weir, id)["refused_by"] in DECIDERS
-
-
 def test_shadow_mode_changes_no_byte(place):
     """Three times the same sites: enforced, in shadow, and without deciders. Shadow is what there is without them, and for
     whom they let in it is what there is with them."""
@@ -219,16 +222,16 @@ def test_shadow_mode_changes_no_byte(place):
         generator = Generator(seed, place.places, may_shadow=False)
         configuration = generator.configuration()
         texts = [configuration.render(), f"{shadow} {configuration.render()}", configuration.render(without)]
-        requests, seen = [generator.request(configuration) for _ in range(A_CONFIGURATION)], []
+        requests, seen, told = [generator.request(configuration) for _ in range(A_CONFIGURATION)], [], []
         for text in texts:
             place.use(text)
             if not seen: # all listen on the same ports
                 requests = [one for one in requests if explain(place.weir, *one)[1]["outcome"] != "unreachable"]
             seen.append([place.ask(*request) for request in requests])
-            if len(seen) == 1:
-                deciding = [decided(place.weir, id, response) for id, response in seen[0]]
-        for request, (_, strict), (_, shadowed), (_, bare), is_refused in zip(requests, *seen, deciding):
-            what = f"WEIR_SEED={seed} {request}\n{texts[1]}"
+            told.append([happened(place.weir, id) for id, _ in seen[-1]])
+        for request, (_, strict), (_, shadowed), (_, bare), whys in zip(requests, *seen, zip(*told)):
+            what = f"WEIR_SEED={seed} {request}\n{texts[1]}" + "\n".join(map(str, whys))
+            is_refused = whys[0]["refused_by"] in DECIDERS
             assert bytes_of(shadowed) == bytes_of(bare), what
             if is_refused:
                 refused += 1
