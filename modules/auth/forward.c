@@ -115,6 +115,7 @@ static weir_verdict pass_on(weir_req *r, const struct weir_fetched *answer)
         if (!IS_AMONG(field->name, not_answered_with))
             weir_field_add(r, WEIR_OF_RESPONSE, field->name, field->value);
     }
+    weir_fail(r, "the authentication server answered %u", (unsigned)answer->status);
     return weir_reply(r, answer->status, answer->content);
 }
 

@@ -13,6 +13,19 @@ bool decider_is_weighed(const struct weir_req *r, const struct step *step)
     return step->is_shadow || r->stage == STAGE_AUTH;
 }
 
+void decider_sign(struct weir_req *r, const struct step *step, weir_verdict verdict)
+{
+    bool is_answer = verdict == WEIR_REPLY && r->answered && !r->refuse_reason && r->status >= 300;
+
+    if (!is_answer || !(step->hook->flags & WEIR_DECIDES))
+        return;
+    if (r->error_text.n && str_equal(r->error_module, step->mod->name))
+        r->refuse_reason = r->error_text.p; /* in the arena, NUL behind it */
+    else if (r->status >= 400)
+        r->refuse_reason = "no reason given";
+    r->error_module = step->mod->name;
+}
+
 bool decider_may_let_in(const struct weir_req *r)
 {
     return r->stage != STAGE_AUTH || satisfies_any(r);

@@ -30,6 +30,9 @@ struct undo {
 bool decider_is_weighed(const struct weir_req *r, const struct step *step); /* its verdict goes through here */
 bool decider_prepare(struct weir_req *r); /* before such a hook is called; false without memory */
 
+/* One that answered by itself: who it was, and why, if it did not say so by weir_refuse(). Before weighing. */
+void decider_sign(struct weir_req *r, const struct step *step, weir_verdict verdict);
+
 /* One in shadow mode refuses nobody, but what it lets in is in: where others are not asked then. */
 bool decider_may_let_in(const struct weir_req *r);
 

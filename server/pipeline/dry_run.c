@@ -71,6 +71,7 @@ static enum after ask(struct walk *walk, const struct step *step)
     bool is_weighed = decider_is_weighed(r, step), is_asked = (step->hook->flags & WEIR_DRY_OK) != 0;
     weir_verdict verdict = !is_asked ? WEIR_NEXT : is_weighed && !decider_prepare(r) ? WEIR_FAIL : call(r, step);
     bool is_open = !is_asked || verdict == WEIR_SUSPEND || verdict == WEIR_WAIT_BODY;
+    decider_sign(r, step, verdict);
     struct hook_answer hook = hook_answer_of(r, step, verdict);
 
     hook.was_asked = is_asked;

@@ -154,6 +154,8 @@ static weir_verdict weigh(struct weir_req *r, const struct step *step, weir_verd
 {
     bool is_weighed = is_request_stage(r->stage) && decider_is_weighed(r, step);
 
+    if (verdict == WEIR_REPLY)
+        decider_sign(r, step, verdict);
     if (trace_is_on(r))
         return weigh_traced(r, step, verdict, is_weighed);
     return is_weighed ? decider_weigh(r, step, verdict) : verdict;

@@ -115,7 +115,8 @@ static inline int weir_set_status(weir_req *r, uint32_t status)
 /* Answers by itself: return what these return. Fields set on the response before are kept. reply: text/plain unless
  * Content-Type is set; 200..599. refuse: an error page of weir's (error_page applies), the reason goes to the log as
  * $refuse_reason; NUL-terminated, static.
- * redirect: 301, 302, 303, 307 or 308. fail: notes the reason; the hook's policy decides. */
+ * redirect: 301, 302, 303, 307 or 308. fail: notes the reason; the hook's policy decides. Called before weir_reply by a
+ * hook that is flagged WEIR_DECIDES, it is the reason of that answer, when its status is 300 or more. */
 static inline weir_verdict weir_reply(weir_req *r, uint32_t status, weir_str body)
 {
     return weir_api_->reply(r, status, body);

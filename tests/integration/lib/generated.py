@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Configurations and requests by chance: sites, routes, deciders and answers in every combination that binds.
 
-Shape: Generator(seed, places).configuration() is a tree of Blocks, which render() turns into text, with changes when wanted;
-request() is one that fits it. The same seed gives the same. places: what the text names that the test has made (files, ports).
+Shape: Generator(seed, places).configuration() is a tree of Blocks, which render() turns into text, with changes when
+wanted; request() is one that fits it. The same seed gives the same. places: what the text names that the test has made
+(files, ports).
 Units: how much there is, in `sites`."""
 
 import base64
@@ -14,15 +15,16 @@ DECIDERS = ["access", "ratelimit", "geoip", "auth", "maintenance"]
 FILES = {"users": "ann:$apr1$weirweir$4p6NStbDGNzOM1JYTq1Xx0\n", "key": "0123456789abcdef" * 2,
          "page.html": "<p>a page for $status", "page.json": '{"no":true}', "www/index.html": "<p>index",
          "www/a/b.txt": "text"}
-CLIENTS = ["10.0.0.1", "10.1.2.3", "10.2.3.4", "172.16.9.9", "192.0.2.1", "192.0.2.200", "198.51.100.7", "2001:db8:1::9",
-           "2001:db8:ffff::1", "127.0.0.1"]
-NETS = ["10.0.0.0/8", "10.1.0.0/16", "172.16.0.0/12", "192.0.2.0/24", "198.51.100.7", "2001:db8::/32", "127.0.0.1", "all"]
+CLIENTS = ["10.0.0.1", "10.1.2.3", "10.2.3.4", "172.16.9.9", "192.0.2.1", "192.0.2.200", "198.51.100.7",
+           "2001:db8:1::9", "2001:db8:ffff::1", "127.0.0.1"]
+NETS = ["10.0.0.0/8", "10.1.0.0/16", "172.16.0.0/12", "192.0.2.0/24", "198.51.100.7", "2001:db8::/32", "127.0.0.1",
+        "all"]
 PREFIXES = ["/", "/a/", "/a/b/", "/a", "/api/", "/api/v2/", "/files/"]
 EXACT = ["/", "/exact", "/a/b.txt", "/api/"]
 PATTERNS = [r"^/re/[0-9]+$", r"\.php$", r"^/(a|api)/", r"b\.txt$"]
-PATHS = ["/", "/exact", "/exact/", "/a", "/a/", "/a/b.txt", "/a/b/c", "/api/", "/api/x.php", "/api/v2/y?x=1&token=s", "/re/12",
-         "/re/x", "/x.php?q", "/files/a/b.txt", "/files/", "/files/none", "/%61pi/z", "/a/../exact", "//a//b.txt",
-         "/a/%2e%2e/exact", "/%zz", "/nothing?"]
+PATHS = ["/", "/exact", "/exact/", "/a", "/a/", "/a/b.txt", "/a/b/c", "/api/", "/api/x.php", "/api/v2/y?x=1&token=s",
+         "/re/12", "/re/x", "/x.php?q", "/files/a/b.txt", "/files/", "/files/none", "/%61pi/z", "/a/../exact",
+         "//a//b.txt", "/a/%2e%2e/exact", "/%zz", "/nothing?"]
 METHODS = ["GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"]
 
 
@@ -37,11 +39,12 @@ def token(**claims):
 
 
 FIELDS = [
-    *[()] * 6, ("X-Kind: beta",), ("X-Kind: other",), ("x-kind:  beta ",), ("X-Kind: a", "X-Kind: beta"), ("X-Key: k1",),
-    ("X-Key: k2",), ("Accept: application/json",), ("Max-Forwards: 0",), ("Max-Forwards: x",),
+    *[()] * 6, ("X-Kind: beta",), ("X-Kind: other",), ("x-kind:  beta ",), ("X-Kind: a", "X-Kind: beta"),
+    ("X-Key: k1",), ("X-Key: k2",), ("Accept: application/json",), ("Max-Forwards: 0",), ("Max-Forwards: x",),
     ("Authorization: Basic " + base64.b64encode(b"ann:secret").decode(),), ("Authorization: Basic !!!",),
-    ("Authorization: Bearer " + token(exp=4000000000),), ("Authorization: Bearer " + token(exp=4000000000, role="admin"),),
-    ("Authorization: Bearer " + token(exp=1),), ("Authorization: Bearer x",), ("Authorization: Bearer " + token() + "x",),
+    ("Authorization: Bearer " + token(exp=4000000000),), ("Authorization: Bearer x",),
+    ("Authorization: Bearer " + token(exp=4000000000, role="admin"),), ("Authorization: Bearer " + token() + "x",),
+    ("Authorization: Bearer " + token(exp=1),),
     ("If-None-Match: *",), ("Range: bytes=0-1",), ("Via: 1.1 other",), ("Connection: X-Kind", "X-Kind: beta"),
 ]
 
@@ -110,7 +113,8 @@ class Generator:
     def auth(self):
         yield self.one("auth basic users;", "auth basic users realm=here;", "auth jwt key=key;",
                        "auth jwt key=key claim=role:admin;", "auth jwt key=key cookie=session;", "auth cert;",
-                       "auth cert subject=CN=ann*;", "auth off;", f"auth forward http://127.0.0.1:{self.places['gate']};")
+                       "auth cert subject=CN=ann*;", "auth off;",
+                       f"auth forward http://127.0.0.1:{self.places['gate']};")
         if self.chance(50):
             yield f"satisfy {self.one('any', 'any', 'all')};"
 
@@ -129,7 +133,8 @@ class Generator:
             statuses = self.rng.sample(["401", "403", "404", "429", "502", "503"], 2)
             block_lines.append(("core", f"error_page {' '.join(statuses)} {self.one('page.html', 'page.json')};"))
         if self.chance(20):
-            block_lines.append(("headers", self.one('request_header set X-Seen "$route";', 'request_header remove X-Kind;',
+            block_lines.append(("headers", self.one('request_header set X-Seen "$route";',
+                                                    'request_header remove X-Kind;',
                                                     'request_header set X-Kind beta;',
                                                     'response_header set X-More "$site|$route";',
                                                     'response_header remove Retry-After;')))
@@ -193,12 +198,14 @@ class Generator:
         self.lines(made.top, [8, 8, 8, 8, 3])
         fixed = ["trusted_proxies 127.0.0.1;",
                  "geoip_database " + self.places["geoip"] + ";",
-                 f"upstream u {{ server 127.0.0.1:{self.places['origin']}; balance {self.one('round_robin', 'random')}; }}",
+                 f"upstream u {{ server 127.0.0.1:{self.places['origin']};"
+                 f" balance {self.one('round_robin', 'random')}; }}",
                  "upstream dead { server 127.0.0.1:1 max_fails=0; }"]
         made.top = [("core", line) for line in fixed] + made.top
         for i in range(self.sites):
             base = f"s{i}.test"
-            names = self.one([base], [base, f"www.{base}"], [f"*.{base}"], [base, f"*.{base}"], [f"*.a.{base}", f"a.{base}"])
+            names = self.one([base], [base, f"www.{base}"], [f"*.{base}"], [base, f"*.{base}"],
+                             [f"*.a.{base}", f"a.{base}"])
             made.blocks.append(self.site(names))
             if self.chance(40) and f"*.{base}" in names:
                 made.blocks.append(self.site([f"*.a.{base}"]))
