@@ -59,8 +59,9 @@ void io_free_slabs(struct worker *worker)
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct io *io = arg;
+    struct worker *worker = worker_self();
     (void)fd;
-    worker_tick(worker_self());
+    worker_tick(worker);
     unsigned ready = 0;
     if (what & EV_READ)
         ready |= IO_READ;
@@ -69,6 +70,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     if (what & EV_CLOSED)
         ready |= IO_CLOSED;
     io->on_ready(io, ready);
+    if (!list_is_empty(&worker->soon))
+        worker_run_soon(worker);
 }
 
 static bool add(struct io *io, int fd, short what, void (*on_ready)(struct io *, unsigned))

@@ -91,6 +91,7 @@ struct worker *worker_create(unsigned index)
     worker->index = index;
     worker->wake_fd = -1;
     list_init(&worker->deferred);
+    list_init(&worker->soon);
     worker->base = create_base();
     if (!worker->base || !start_wake(worker))
         goto failed;
@@ -105,17 +106,33 @@ failed:
     return NULL;
 }
 
+static void run_round(struct worker *worker, struct list *list)
+{
+    struct list *end = &worker->end, *link;
+    list_push(list, end); /* what is queued from now on belongs to the next round */
+    while ((link = list_first(list)) != end) {
+        struct deferred *deferred = list_entry(link, struct deferred, link);
+        list_remove(link);
+        deferred->run(deferred);
+    }
+    list_remove(end);
+}
+
+void worker_run_soon(struct worker *worker)
+{
+    run_round(worker, &worker->soon);
+}
+
+static bool has_deferred(const struct worker *worker)
+{
+    return !list_is_empty(&worker->deferred) || !list_is_empty(&worker->soon);
+}
+
 static void run_deferred(struct worker *worker)
 {
-    for (int round = 0; round < DEFERRED_ROUNDS && !list_is_empty(&worker->deferred); round++) {
-        struct list end, *link;
-        list_push(&worker->deferred, &end); /* what is queued from now on belongs to the next round */
-        while ((link = list_first(&worker->deferred)) != &end) {
-            struct deferred *deferred = list_entry(link, struct deferred, link);
-            list_remove(link);
-            deferred->run(deferred);
-        }
-        list_remove(&end);
+    for (int round = 0; round < DEFERRED_ROUNDS && has_deferred(worker); round++) {
+        run_round(worker, &worker->soon);
+        run_round(worker, &worker->deferred);
     }
 }
 
@@ -146,7 +163,7 @@ static void run_mail(struct worker *worker)
 
 static bool is_idle(struct worker *worker)
 {
-    return list_is_empty(&worker->deferred) && !has_mail(worker);
+    return !has_deferred(worker) && !has_mail(worker);
 }
 
 void worker_enter(struct worker *worker)
@@ -308,6 +325,13 @@ void worker_defer(struct deferred *deferred)
     assert(self);
     if (list_is_empty(&deferred->link))
         list_push(&self->deferred, &deferred->link);
+}
+
+void worker_defer_soon(struct deferred *deferred)
+{
+    assert(self);
+    list_remove(&deferred->link);
+    list_push(&self->soon, &deferred->link);
 }
 
 struct event_base *worker_base(struct worker *worker)

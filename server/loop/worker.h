@@ -42,6 +42,9 @@ void worker_post(struct worker *worker, struct message *message);
 struct worker *worker_self(void);             /* this thread's; NULL on others */
 unsigned worker_index(const struct worker *worker);
 void worker_defer(struct deferred *deferred); /* on a worker; fine when it is queued already (then nothing changes) */
+/* The same, but as soon as the present descriptor's callback has returned, if it is in one; what is queued for later is
+ * moved forward. */
+void worker_defer_soon(struct deferred *deferred);
 static inline void deferred_init(struct deferred *deferred, void (*run)(struct deferred *))
 {
     list_init(&deferred->link);

@@ -22,7 +22,8 @@ struct worker {
     struct event_base *base;
     unsigned index;
     bool has_ticked; /* the clock was read in this turn */
-    struct list deferred;
+    struct list deferred, soon;
+    struct list end; /* of the round that is being run */
 
     _Atomic(struct message *) mail; /* newest first */
     atomic_bool is_stopping;
@@ -59,6 +60,7 @@ static inline void worker_tick(struct worker *worker)
 /* Starts a thread that no signal is delivered to, but the ones its own mistakes raise. 0 or an errno. */
 int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
 
+void worker_run_soon(struct worker *worker); /* one round of it */
 void deadlines_start(struct worker *worker); /* the timer's event is there; prepares it and the wheel */
 void io_free_slabs(struct worker *worker);
 void signals_finish(struct worker *worker);

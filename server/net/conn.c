@@ -205,6 +205,15 @@ void conn_later(struct conn *conn)
     worker_defer(&conn->later);
 }
 
+void conn_soon(struct conn *conn)
+{
+    conn->owner_later = true;
+    if (conn->state == CONN_CLOSED) /* whoever called its owner may still look at it */
+        worker_defer(&conn->later);
+    else
+        worker_defer_soon(&conn->later);
+}
+
 void conn_resume_handshake(struct conn *conn)
 {
     if (conn->state != CONN_HANDSHAKE)

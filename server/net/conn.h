@@ -96,6 +96,7 @@ static inline bool conn_has_due(const struct conn *conn)
 /* on_later once at the end of the present turn, however often it is asked for; conn_close takes it back, but it may be
  * asked for again behind that, to free the owner. */
 void conn_later(struct conn *conn);
+void conn_soon(struct conn *conn); /* the same, but behind the present callback of this or another connection */
 void conn_close(struct conn *conn);          /* fine when closed, or zeroed */
 void conn_reset(struct conn *conn);          /* close with RST */
 str conn_alpn(const struct conn *conn);

@@ -10,6 +10,7 @@ enum {
     SKIP_MOST = 64 * 1024, /* of a request body nobody wants: read and dropped rather than closed upon */
     HEAD_EXTRA = 256,
     JOIN_MOST = 2048,      /* content so small is copied behind its head: one piece costs less than two */
+    WARM_LEAST = 4096,     /* so much is written while it is in the cache, before others' content is read */
 };
 
 /* -- the head ------------------------------------------------------------------------------------------------------ */
@@ -168,7 +169,10 @@ static void codec_body(struct weir_req *r)
         return;
     }
     h->end_queued = end;
-    conn_later(&h->c->conn);
+    if (end && h->out.n >= WARM_LEAST)
+        conn_soon(&h->c->conn);
+    else
+        conn_later(&h->c->conn);
 }
 
 static void codec_tunnel(struct weir_req *r)

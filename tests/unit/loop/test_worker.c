@@ -286,6 +286,68 @@ static void edges_come_once(void **state)
     close(fds[1]);
 }
 
+struct busy { /* when its descriptor is ready: one item for later, one for soon */
+    struct io io;
+    struct step later, soon;
+    int fds[2];
+};
+
+static void defer_both(struct io *io, unsigned ready)
+{
+    struct busy *busy = list_entry(io, struct busy, io);
+    (void)ready;
+    worker_defer(&busy->later.deferred);
+    worker_defer(&busy->soon.deferred);
+    worker_defer_soon(&busy->soon.deferred);
+    strcat(trace, "-");
+}
+
+static void busy_start(struct busy *busy, char later, char soon)
+{
+    step_init(&busy->later, later);
+    step_init(&busy->soon, soon);
+    assert_int_equal(pipe(busy->fds), 0);
+    assert_true(io_add_level(&busy->io, busy->fds[0], defer_both));
+    assert_int_equal(write(busy->fds[1], "x", 1), 1);
+}
+
+static void busy_end(struct busy *busy)
+{
+    io_remove(&busy->io);
+    close(busy->fds[0]);
+    close(busy->fds[1]);
+}
+
+static void what_is_for_soon_runs_before_the_next_descriptor(void **state)
+{
+    (void)state;
+    struct busy first, second;
+    busy_start(&first, 'A', 's');
+    busy_start(&second, 'B', 's');
+    first.soon.left = 1; /* what it defers again has the turn's end for it */
+    memset(trace, 0, sizeof(trace));
+    turn_once();
+    assert_true(strcmp(trace, "-s-sABs") == 0 || strcmp(trace, "-s-sBAs") == 0 || strcmp(trace, "-s-sAsB") == 0 ||
+                strcmp(trace, "-s-sBsA") == 0);
+    busy_end(&first);
+    busy_end(&second);
+}
+
+static void outside_of_descriptors_soon_is_first(void **state)
+{
+    (void)state;
+    struct step a, b, c;
+    step_init(&a, 'a');
+    step_init(&b, 'b');
+    step_init(&c, 'c');
+    worker_defer(&a.deferred);
+    worker_defer_soon(&b.deferred);
+    worker_defer_soon(&c.deferred);
+    list_remove(&c.deferred.link);
+    turn_once();
+    assert_string_equal(trace, "ba");
+}
+
 static void levels_come_until_paused(void **state)
 {
     (void)state;
@@ -473,6 +535,8 @@ int main(void)
         cmocka_unit_test(a_thread_is_set_up_run_and_taken_down),
         cmocka_unit_test(creating_fails_cleanly_without_memory),
         turning(edges_come_once),
+        turning(what_is_for_soon_runs_before_the_next_descriptor),
+        turning(outside_of_descriptors_soon_is_first),
         turning(levels_come_until_paused),
         turning(watches_are_recycled),
         turning(no_watch_without_memory),
