@@ -252,8 +252,6 @@ def test_shadow_mode_and_explain(listed):
 def restart(one):
     one.terminate()
     one.wait()
-    (one.folder / "notify.sock").unlink()
-    one.notified.clear()
     one.start()
 
 

@@ -81,7 +81,7 @@ def numbers(installed):
     root = installed["PKG_CONFIG_SYSROOT_DIR"]
     text = "".join(open(os.path.join(folder, name)).read() for folder, _, names in os.walk(root) for name in names
                    if folder.endswith("include/weir") and name in ("abi.h", "module.h"))
-    return [int(re.search(rf"WEIR_ABI_{which}\D*?(\d+)u?\b", text)[1]) for which in ("MAJOR", "MINOR")]
+    return [int(re.search(rf"#define WEIR_ABI_{which} (\d+)u\b", text)[1]) for which in ("MAJOR", "MINOR")]
 
 
 def test_a_module_for_a_newer_minor_is_refused_naming_both(hello, installed):

@@ -68,7 +68,7 @@ class Weir:
         self.env = dict(os.environ, **(env or {}))
         self.modules = modules
         self.process = None
-        self.notify = None
+        self.notify = self.listening = None
         self.notified = []
         self.told = threading.Condition()
         self.clients = []
@@ -100,8 +100,12 @@ class Weir:
     # -- life ------------------------------------------------------------------------------------------------------
 
     def launch(self, command=None, **popen):
-        """Starts the process without waiting until it is ready."""
+        """Starts the process, again maybe, without waiting until it is ready."""
+        self._stop_listening()
         path = str(self.folder / "notify.sock")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self.notified.clear()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(path)
         os.chmod(path, 0o777)
@@ -109,8 +113,9 @@ class Weir:
             self.process = subprocess.Popen(command or [WEIR_BIN, "run", "-c", str(self.config)],
                                             env=dict(self.env, NOTIFY_SOCKET=path), stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=err, cwd=self.folder, **popen)
-        threading.Thread(target=self._listen_to_notifications, daemon=True).start()
-        threading.Thread(target=self._watch, daemon=True).start()
+        self.listening = threading.Thread(target=self._listen_to_notifications, daemon=True)
+        self.listening.start()
+        threading.Thread(target=self._watch, args=(self.process,), daemon=True).start()
         running.append(self)
         return self
 
@@ -121,16 +126,23 @@ class Weir:
 
     def _listen_to_notifications(self):
         """Service managers read at once; a daemon may wait for that."""
-        with contextlib.suppress(OSError):
-            while True:
-                said = self.notify.recv(65536).decode()
-                with self.told:
-                    self.notified.append(said)
-                    self.told.notify_all()
+        while said := self.notify.recv(65536).decode():
+            with self.told:
+                self.notified.append(said)
+                self.told.notify_all()
 
-    def _watch(self):
+    def _stop_listening(self):
+        """Closed once nobody reads: its number may be that of another daemon's socket then."""
+        if self.listening:
+            self.notify.shutdown(socket.SHUT_RDWR)
+            self.listening.join()
+        if self.notify:
+            self.notify.close()
+        self.notify = self.listening = None
+
+    def _watch(self, process):
         """Whoever waits is told of the process's end as well."""
-        self.process.wait()
+        process.wait()
         with self.told:
             self.told.notify_all()
 
@@ -183,11 +195,8 @@ class Weir:
         """Ends it by force, if it still runs, and removes its folder."""
         if self.process and self.process.poll() is None:
             self.kill()
-        if self.notify:
-            with contextlib.suppress(OSError):
-                self.notify.shutdown(socket.SHUT_RDWR)
-            self.notify.close()
-        if self in running:
+        self._stop_listening()
+        while self in running:
             running.remove(self)
         shutil.rmtree(self.folder, ignore_errors=True)
 

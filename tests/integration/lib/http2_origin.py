@@ -6,14 +6,12 @@ AnsweringHttp2Origin  answers by itself, a thread a connection; it minds windows
 
 import collections
 import contextlib
-import ssl
 import struct
-import threading
 
 from lib.http2 import (ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, NO_ERROR, PREFACE, RST_STREAM, SETTINGS,
                        WINDOW_UPDATE, Http2, Reset)
 from lib.message import Closed
-from lib.origin import Origin
+from lib.origin import AnsweringOrigin, Origin
 from lib.patience import PATIENCE
 
 MAX_STREAMS, ENABLE_CONNECT = 3, 8
@@ -150,41 +148,14 @@ def say_back(asked):
     return 200, [("content-type", "text/plain")], "\n".join(lines).encode() + b"\n\n" + asked.body
 
 
-class AnsweringHttp2Origin:
+class AnsweringHttp2Origin(AnsweringOrigin):
     """answer(asked) gives status, fields, body and maybe trailers; None ends the connection."""
 
     def __init__(self, answer=say_back, address=("127.0.0.1", 0), tls=None, settings=None):
-        self.answer, self.settings = answer, settings or {}
-        self.origin = Http2Origin(address, tls)
-        self.requests, self.resets, self.lock = [], 0, threading.Lock()
-        self.sockets = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.settings, self.resets = settings or {}, 0
+        super().__init__(answer, address, tls)
 
-    port = property(lambda self: self.origin.port)
-    url = property(lambda self: self.origin.url)
-    accepted = property(lambda self: self.origin.accepted)
-
-    def _accept(self):
-        while True:
-            try:
-                stream = self.origin.accept()
-            except TimeoutError:
-                continue
-            except ssl.SSLError:
-                continue
-            except OSError:
-                return
-            stream.sock.settimeout(PATIENCE * 8)
-            self.sockets.append(stream.sock)
-            threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
-
-    def _serve(self, stream):
-        with contextlib.suppress(OSError, Closed, AssertionError, ValueError):
-            _Connection(self, stream).run()
-        stream.close()
-
-    def stop(self):
-        self.origin.stop()
-        for sock in self.sockets:
-            with contextlib.suppress(OSError):
-                sock.close()
+    def converse(self, connection):
+        connection.sock.settimeout(PATIENCE * 8)
+        with contextlib.suppress(AssertionError):
+            _Connection(self, connection).run()

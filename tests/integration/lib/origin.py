@@ -6,6 +6,7 @@ AnsweringOrigin  answers by itself in threads, and keeps what it was sent."""
 
 import base64
 import hashlib
+import contextlib
 import os
 import select
 import selectors
@@ -177,9 +178,10 @@ class AnsweringOrigin:
         self.tls = tls
         self.requests = []
         self.accepted = 0
-        self._sockets = []
-        self._lock = threading.Lock()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._sockets = set()  # each is closed by its own thread: a number may be another socket's once it is free
+        self.lock = threading.Lock()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     port = Origin.port
     url = Origin.url
@@ -190,46 +192,57 @@ class AnsweringOrigin:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            with self._lock:
+            with self.lock:
                 self.accepted += 1
-                self._sockets.append(sock)
+                self._sockets.add(sock)
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
         try:
             if self.tls:
                 sock.settimeout(PATIENCE)
-                sock = self.tls.wrap_socket(sock, server_side=True)
-            connection = OriginConnection(sock, timeout=None)
-            while True:
-                request = connection.request()
-                with self._lock:
-                    self.requests.append(request)
-                answer = self.answer(request)
-                if answer is None:
-                    break
-                connection.send(answer)
+                with self.lock:
+                    self._sockets.remove(sock)
+                    sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                    self._sockets.add(sock)
+                sock.do_handshake()
+            self.converse(OriginConnection(sock, timeout=None))
         except (OSError, ValueError, Closed):
             pass
         finally:
-            sock.close()
+            with self.lock:
+                self._sockets.discard(sock)
+                sock.close()
+
+    def converse(self, connection):
+        """Until the connection ends."""
+        while True:
+            request = connection.request()
+            with self.lock:
+                self.requests.append(request)
+            answer = self.answer(request)
+            if answer is None:
+                break
+            connection.send(answer)
 
     def heads(self):
         """Requests seen so far, as the bytes of their heads."""
-        with self._lock:
+        with self.lock:
             return [request.raw for request in self.requests]
 
     def forget(self):
-        with self._lock:
+        with self.lock:
             self.requests.clear()
 
     def stop(self):
-        for sock in [self.listener, *self._sockets]:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            sock.close()
+        with contextlib.suppress(OSError):  # stopped before
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        self.listener.close()
+        with self.lock:
+            for sock in self._sockets:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def request_of(text):
