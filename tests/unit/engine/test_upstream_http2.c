@@ -22,7 +22,7 @@ static struct peer *clients[CLIENTS], *origins[ORIGINS];
 static unsigned origin_count;
 static bool answers_pings;
 
-/* What an origin answers to all that has come: its SETTINGS, and to each whole request 200 with content and trailers. */
+/* What an origin answers to all that came: its SETTINGS, and to each whole request 200 with content and trailers. */
 static void put_answers(struct peer *origin, struct frames *to)
 {
     struct h2_frame frame;
