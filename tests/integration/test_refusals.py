@@ -15,11 +15,12 @@ import pytest
 from lib import http2
 from lib.daemon import run_weir, serving
 from lib.generated import FILES, token
+from lib.lapi import Lapi
 from lib.origin import AnsweringOrigin, Origin
 from lib.patience import eventually
 
 FIXTURES = pathlib.Path(os.environ["WEIR_TOP"]) / "modules/geoip/fixtures"
-GERMANY, BANNED = "192.0.2.1", "203.0.113.9"
+GERMANY, BANNED, LISTED = "192.0.2.1", "203.0.113.9", "203.0.113.77"
 
 # route: (directives, fields, status, module, reason)
 GUARDS = {
@@ -29,6 +30,7 @@ GUARDS = {
                "over rate_limit of"),
     "conn": ("conn_limit 1 key=all;", [], 429, "ratelimit", "over conn_limit of"),
     "ban": ("", [f"X-Forwarded-For: {BANNED}"], 403, "ratelimit", "banned"),
+    "list": ("", [f"X-Forwarded-For: {LISTED}"], 403, "ratelimit", "banned by ban_list: CAPI test/scan"),
     "geoip": ("geoip_deny DE;", [f"X-Forwarded-For: {GERMANY}"], 403, "geoip", "country rule"),
     "basic": ("auth basic users;", [], 401, "auth", "no name and password"),
     "malformed": ("auth basic users;", ["Authorization: Basic !"], 401, "auth", "password"),
@@ -54,21 +56,23 @@ def gatekeeper(request):
 
 @pytest.fixture(scope="module")
 def guarded():
-    holding, gate = Origin(), AnsweringOrigin(gatekeeper)
+    holding, gate, lapi = Origin(), AnsweringOrigin(gatekeeper), Lapi()
+    lapi.add(LISTED, origin="CAPI", scenario="test/scan")
     routes = "".join(f"route /{name}/ {{ {text} {f'proxy {holding.url};' if name == 'conn' else 'respond 200 in;'} }}"
                      for name, (text, *_) in GUARDS.items())
     routes += f"route /gate/ {{ auth forward {gate.url}; respond 200 in; }}"
-    text = f"""why_ring 200; trusted_proxies 127.0.0.1; geoip_database {FIXTURES}/country.mmdb;
+    text = f"""ban_list {lapi.url} key=list.key; why_ring 200; trusted_proxies 127.0.0.1; geoip_database {FIXTURES}/country.mmdb;
         module headers; response_header set X-Id $request_id;
         access_log log "{LOG}" buffer=0;
         site a.test {{ {routes} }}
         site paged.test {{ error_page 401 403 429 503 page.html; {routes} }}
         site shadow.test {{ enforce off access ratelimit geoip auth maintenance; {routes} }}
     """
-    files = {**FILES, "page.html": "<p>the operator's page"}
+    files = {**FILES, "list.key": "sesame", "page.html": "<p>the operator's page"}
     try:
         with serving(text, files, modules=["access", "access-log", "auth", "ratelimit", "geoip"]) as weir:
             assert weir.cli("ban", "add", BANNED).returncode == 0
+            eventually(lambda: ": fetched, 1 bans" in weir.log(), "the list")
             for host in ("a.test", "paged.test", "shadow.test"): # spends the limits
                 for route in ("rate", "status"):
                     weir.get(f"/{route}/", "X-Key: spent", host=host)
@@ -82,6 +86,7 @@ def guarded():
     finally:
         holding.stop()
         gate.stop()
+        lapi.stop()
 
 
 def from_somewhere(fields, count=itertools.count(1)):
