@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TICK_LEAST_MS = 900, ANSWER_IN_MS = 30000, WHOLE_EVERY_MS = 3600 * 1000, WRITE_EVERY_MS = 60 * 1000,
-       TIDY_EVERY_MS = 60 * 1000, BYTES_EACH = 320, BYTES_MORE = 1 << 20, URL_ROOM = 256 };
+enum { TICK_LEAST_MS = 900, ANSWER_IN_MS = 30000, WHOLE_EVERY_MS = 3600 * 1000, WHOLE_AGAIN_MS = 120 * 1000,
+       WRITE_EVERY_MS = 60 * 1000, TIDY_EVERY_MS = 60 * 1000, BYTES_EACH = 320, BYTES_MORE = 1 << 20, URL_ROOM = 256 };
 
 enum task { NOTHING, ASK, TIDY, WRITE, CLEAR };
 
@@ -30,7 +30,7 @@ static struct {
     bool is_busy;          /* somebody asks, makes a table or writes: alone he changes newest */
     struct asked asked;
     uint64_t identity;     /* of server, key and size: another one is asked for everything */
-    bool needs_whole, is_failing, has_changed, is_told;
+    bool needs_whole, is_failing, has_changed, is_told, has_had_whole;
     uint64_t ticked, due, whole_due, tidied, written; /* WEIR_NOW_MS */
     uint64_t heard;                                   /* ms since 1970; 0: never */
     uint32_t left_out;
@@ -384,8 +384,10 @@ static enum task begin(const struct conf *conf, uint64_t now, uint64_t wall)
         return task;
     pull.asked.is_whole = pull.needs_whole || now >= pull.whole_due;
     pull.due = now + conf->list_interval;
-    if (pull.asked.is_whole)
-        pull.whole_due = now + WHOLE_EVERY_MS;
+    if (pull.asked.is_whole) { /* a server of before an upgrade takes changes with the same key until it has left */
+        pull.whole_due = now + (pull.has_had_whole ? WHOLE_EVERY_MS : WHOLE_AGAIN_MS);
+        pull.has_had_whole = true;
+    }
     return task;
 }
 
@@ -424,6 +426,8 @@ void pull_tick(weir_mod *mod)
 void pull_load(weir_mod *mod)
 {
     self = mod;
+    pull.identity = pull.due = pull.ticked = 0; /* a harness loads it several times */
+    pull.has_had_whole = false;
 }
 
 void pull_thread_down(struct held_pulled *held)

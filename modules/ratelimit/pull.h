@@ -10,7 +10,7 @@
  *     pulled.h      the table; decisions.h: what a server answers
  *
  * A server tells what has changed since it was last asked with this key. So after a failure, a reload that names
- * another server, a restart, and once an hour the whole list is asked for.
+ * another server, a restart (and two minutes later), and once an hour the whole list is asked for.
  * Thread:  as said. What requests need is one atomic number away; all else is under a lock that is never held long. */
 #ifndef RATELIMIT_PULL_H
 #define RATELIMIT_PULL_H

@@ -398,6 +398,26 @@ static void a_list_is_pulled(void **state)
     assert_int_equal(judge(h, top, "192.0.2.3"), WEIR_NEXT); /* it has ended, whatever the server says */
 }
 
+static void the_whole_list_is_asked_for_now_and_then(void **state)
+{
+    struct harness *h = *state;
+    uint64_t asked = 0;
+
+    harness_set_file(h, "/key", "sesame");
+    assert_non_null(harness_bind(h, NULL, WEIR_IN_TOP, "ban_list http://other.example key=/key interval=20s;"));
+    for (uint64_t second = 1; second <= 4000; second++) {
+        harness_advance(h, 1000);
+        if (!harness_fetched(h))
+            continue;
+        assert_int_equal(second % 20, 1);
+        bool is_whole = second == 1 || second == 121 || second == 3721; /* at once, settled, an hour later */
+        assert_asked(h, is_whole ? "/v1/decisions/stream?startup=true" : "/v1/decisions/stream?startup=false");
+        answer(h, 200, "{\"new\":null,\"deleted\":null}");
+        asked++;
+    }
+    assert_int_equal(asked, 200);
+}
+
 static void a_second_round_counts_nothing_twice(void **state)
 {
     struct harness_scope *scope = bind(*state, "rate_limit 1r/h burst=1; conn_limit 1;");
@@ -462,6 +482,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refusals_lead_to_a_ban, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shadow_mode_delays_and_bans_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_list_is_pulled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_whole_list_is_asked_for_now_and_then, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_second_round_counts_nothing_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mistakes_are_reported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_let_in_without_memory, set_up, tear_down),
