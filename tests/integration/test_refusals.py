@@ -61,7 +61,8 @@ def guarded():
     routes = "".join(f"route /{name}/ {{ {text} {f'proxy {holding.url};' if name == 'conn' else 'respond 200 in;'} }}"
                      for name, (text, *_) in GUARDS.items())
     routes += f"route /gate/ {{ auth forward {gate.url}; respond 200 in; }}"
-    text = f"""ban_list {lapi.url} key=list.key; why_ring 200; trusted_proxies 127.0.0.1; geoip_database {FIXTURES}/country.mmdb;
+    text = f"""ban_list {lapi.url} key=list.key;
+        why_ring 200; trusted_proxies 127.0.0.1; geoip_database {FIXTURES}/country.mmdb;
         module headers; response_header set X-Id $request_id;
         access_log log "{LOG}" buffer=0;
         site a.test {{ {routes} }}
