@@ -39,7 +39,7 @@ class Service:
             self.cancelled.set()
         self.begun.set()
         self.cancelled.wait(PATIENCE)
-        return b""
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "which either end may see first")
 
     def server_stream(self, request, context):
         for n in range(int(request)):
