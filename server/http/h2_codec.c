@@ -182,13 +182,16 @@ static int start(struct h2_session *session)
 static int settle(struct h2_session *session)
 {
     const nghttp2_settings_entry settings[] = {
-        { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, session->limits.streams },
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)h2_head_list_most(&session->limits.head) },
         { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
         { h2_is_client(session) ? NGHTTP2_SETTINGS_ENABLE_PUSH : NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL,
           !h2_is_client(session) },
+        { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0 }, /* pushed ones */
     };
-    int rc = nghttp2_submit_settings(session->ng, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
+    size_t count = sizeof(settings) / sizeof(settings[0]);
+    if (!h2_is_client(session))
+        count--; /* that many are announced by h2_send.c */
+    int rc = nghttp2_submit_settings(session->ng, NGHTTP2_FLAG_NONE, settings, count);
 
     return rc ? rc : nghttp2_session_set_local_window_size(session->ng, NGHTTP2_FLAG_NONE, 0,
                                                            (int32_t)session->limits.window);

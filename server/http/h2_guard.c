@@ -12,7 +12,7 @@ static const struct {
 } budgets[H2_ABUSE_COUNT] = {
     [H2_ABUSE_RESETS] = { 256, 32 },   [H2_ABUSE_OUR_RESETS] = { 100, 10 }, [H2_ABUSE_SETTINGS] = { 32, 2 },
     [H2_ABUSE_PING] = { 100, 10 },     [H2_ABUSE_PRIORITY] = { 512, 100 },  [H2_ABUSE_EMPTY] = { 100, 50 },
-    [H2_ABUSE_WINDOW] = { 2000, 200 }, [H2_ABUSE_UNKNOWN] = { 200, 20 },
+    [H2_ABUSE_WINDOW] = { 2000, 200 }, [H2_ABUSE_UNKNOWN] = { 200, 20 },   [H2_ABUSE_REFUSED] = { 1000, 100 },
 };
 
 static const char *const whys[H2_ABUSE_COUNT] = {
@@ -204,8 +204,8 @@ static enum h2_verdict data(struct h2_guard *guard, const struct h2_frame *frame
     return H2_PASS;
 }
 
-/* What is said of a closed stream may have been on its way; too often it was not. A server that resets a stream has
- * been asked for it: of these there are no more than there are requests. */
+/* A reset counts, whether the answer was whole by then or not: how fast we were changes nothing. A server that resets a
+ * stream has been asked for it: of these there are no more than there are requests. */
 static enum h2_verdict about_stream(struct h2_guard *guard, const struct h2_frame *frame, enum h2_state state,
                                     uint64_t now_ms, struct h2_fault *fault)
 {
@@ -215,7 +215,7 @@ static enum h2_verdict about_stream(struct h2_guard *guard, const struct h2_fram
         return counted(guard, H2_ABUSE_WINDOW, H2_PASS, now_ms, fault);
     if (guard->role == H2_CLIENT && (state != H2_CLOSED || we_reset(guard, frame->id)))
         return H2_PASS;
-    return counted(guard, state == H2_CLOSED ? H2_ABUSE_UNKNOWN : H2_ABUSE_RESETS, H2_PASS, now_ms, fault);
+    return counted(guard, guard->role == H2_CLIENT ? H2_ABUSE_UNKNOWN : H2_ABUSE_RESETS, H2_PASS, now_ms, fault);
 }
 
 /* RFC 9113 5.3.2 leaves them without effect, and so they get no further than here. */

@@ -46,6 +46,7 @@ void h2_frame_write(uint8_t p[H2_FRAME_HEAD], const struct h2_frame *frame);
 #define H2_ABUSES(X) \
     X(RESETS, "rapid_reset", "streams that the client opened and reset") \
     X(OUR_RESETS, "provoked_reset", "streams that the client made weir reset") \
+    X(REFUSED, "refused_streams", "streams beyond those that were announced") \
     X(CONTINUATION, "continuation", "header blocks in too many frames, or too large") \
     X(HEADER_LIST, "header_list", "header lists that unpack to too much") \
     X(SETTINGS, "settings", "SETTINGS frames") \

@@ -28,9 +28,11 @@ void h2_attach(struct h2_session *session, struct h2_stream *stream, uint32_t id
 
 static void open_stream(struct h2_session *session, uint32_t id)
 {
-    struct h2_stream *stream = session->calls->open(session->owner, id);
+    bool is_one_more = session->open >= session->limits.streams;
+    struct h2_stream *stream = is_one_more ? NULL : session->calls->open(session->owner, id);
 
     if (!stream) {
+        h2_guard_reset(&session->guard, id); /* what comes on it meanwhile was on its way */
         h2_heed(session,
                 nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, (int32_t)id, NGHTTP2_REFUSED_STREAM));
         return;
@@ -38,6 +40,7 @@ static void open_stream(struct h2_session *session, uint32_t id)
     h2_attach(session, stream, id);
     stream->bytes_in = session->frame_bytes;
     nghttp2_session_set_stream_user_data(session->ng, (int32_t)id, stream);
+    session->open++;
     session->head_of = stream;
 }
 
@@ -241,6 +244,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     if (h2_is_client(session) && !stream->opened)
         code = NGHTTP2_REFUSED_STREAM; /* its head never went out */
     forget(stream);
+    session->open -= !h2_is_client(session);
     session->calls->closed(stream, code);
     return 0;
 }
@@ -278,6 +282,17 @@ static bool is_out_of_order(struct h2_session *session, const struct h2_frame *f
     return true;
 }
 
+/* nghttp2 knows nothing of the SETTINGS that we sent by ourselves. */
+static bool is_about_ours(struct h2_session *session, const struct h2_frame *frame)
+{
+    bool is_ack = frame->type == H2_SETTINGS && frame->flags & H2_FLAG_ACK && frame->length == 0;
+
+    if (!is_ack || session->is_known || h2_is_client(session))
+        return false;
+    session->is_known = true;
+    return true;
+}
+
 /* A whole frame head is there: shall the frame be seen? */
 static bool begin_frame(struct h2_session *session)
 {
@@ -297,7 +312,7 @@ static bool begin_frame(struct h2_session *session)
     session->frame_bytes = H2_FRAME_HEAD + frame.length;
     if (stream)
         stream->bytes_in += session->frame_bytes;
-    session->dropping |= is_out_of_order(session, &frame, stream);
+    session->dropping |= is_out_of_order(session, &frame, stream) || is_about_ours(session, &frame);
     return true;
 }
 

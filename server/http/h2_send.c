@@ -24,10 +24,17 @@ static void touch(struct h2_stream *stream)
     list_push(&stream->session->touched, &stream->touched);
 }
 
-/* A client can have streams reset without sending a reset itself: then those are counted. */
-static bool is_provoked(uint32_t code)
+/* A client can have streams reset without sending a reset itself: then those are counted. One that was refused has cost
+ * little, and a client that has not seen our SETTINGS yet may ask for many. */
+static void reset_sent(struct h2_session *session, uint32_t id, uint32_t code)
 {
-    return code != NGHTTP2_NO_ERROR && code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_CANCEL;
+    if (code == NGHTTP2_REFUSED_STREAM) {
+        count(session, H2_ABUSE_REFUSED);
+        return;
+    }
+    h2_guard_reset(&session->guard, id);
+    if (code != NGHTTP2_NO_ERROR && code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_CANCEL)
+        count(session, H2_ABUSE_OUR_RESETS);
 }
 
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
@@ -36,11 +43,8 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     struct h2_stream *stream = h2_stream_of(session, frame->hd.stream_id);
 
     (void)ng;
-    if (frame->hd.type == NGHTTP2_RST_STREAM) {
-        h2_guard_reset(&session->guard, (uint32_t)frame->hd.stream_id);
-        if (is_provoked(frame->rst_stream.error_code))
-            count(session, H2_ABUSE_OUR_RESETS);
-    }
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        reset_sent(session, (uint32_t)frame->hd.stream_id, frame->rst_stream.error_code);
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code)
         session->why = h2_code_name(frame->goaway.error_code);
     if (!stream)
@@ -300,6 +304,29 @@ void h2_wake(struct h2_stream *stream)
 
 /* -- producing ----------------------------------------------------------------------------------------------------- */
 
+/* How many streams a client may have is announced by a frame of our own: nghttp2, if it knew, would end the connection
+ * over one more, where RFC 9113 5.1.2 asks for the end of that stream. It comes first in any case (3.4), and so it is
+ * the one to say that priorities are not those of RFC 7540 (RFC 9218 2.1). */
+static bool greet(struct h2_session *session, struct chain *out)
+{
+    const uint32_t settings[][2] = {
+        { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, session->limits.streams },
+        { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+    };
+    enum { COUNT = sizeof(settings) / sizeof(settings[0]), EACH = 6 };
+    uint8_t text[H2_FRAME_HEAD + COUNT * EACH], *at = text + H2_FRAME_HEAD;
+
+    session->greeted = true;
+    h2_frame_write(text, &(struct h2_frame){ .length = COUNT * EACH, .type = H2_SETTINGS });
+    for (unsigned i = 0; i < COUNT; i++) {
+        *at++ = (uint8_t)(settings[i][0] >> 8);
+        *at++ = (uint8_t)settings[i][0];
+        for (int shift = 24; shift >= 0; shift -= 8)
+            *at++ = (uint8_t)(settings[i][1] >> shift);
+    }
+    return write_down(session, out, text, sizeof(text));
+}
+
 /* nghttp2 may be in any state: the last word is our own. */
 static bool say_goodbye(struct h2_session *session, struct chain *out)
 {
@@ -333,7 +360,8 @@ static bool produce(struct h2_session *session, struct chain *out, uint64_t most
 bool h2_produce(struct h2_session *session, struct chain *out, uint64_t most)
 {
     session->out = out;
-    bool fine = produce(session, out, most);
+    bool fine = session->greeted || h2_is_client(session) || greet(session, out);
+    fine = fine && produce(session, out, most);
     session->out = NULL;
     if (session->pen && !block_is_shared(session->pen)) {
         block_unref(session->pen);

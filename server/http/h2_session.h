@@ -24,12 +24,15 @@ struct h2_session {
     uint64_t now_ms;
     struct h2_fault fault; /* the connection's end, when why is set */
     const char *why; /* of the GOAWAY that nghttp2 sent by itself */
+    bool greeted;        /* as a server: our own SETTINGS are out, */
+    bool is_known;       /* and the peer has acknowledged them */
     bool said_goodbye;
     bool no_memory;
     struct h2_head head; /* one header block at a time */
     struct h2_stream *head_of;
     struct chain *out;   /* while h2_produce runs */
     struct block *pen;   /* where frames are written */
+    uint32_t open;       /* streams of the peer's */
     struct list touched;
     struct list pieces;  /* of nghttp2's memory */
 };

@@ -22,7 +22,7 @@ enum { SATISFY_ALL, SATISFY_ANY };
 
 struct core_conf {
     uint64_t max_body;                    /* bytes; 0: no limit */
-    uint64_t max_header_size, max_headers; /* top */
+    uint64_t max_header_size, max_headers, max_streams; /* top */
     uint64_t why_ring;                    /* top: requests to remember; 0: none */
     bool http2;
     uint64_t max_connections, max_per_client, max_memory; /* top; overload.h says what 0 and the like mean */

@@ -299,7 +299,7 @@ static bool create(struct weir_conn *c)
     const struct core_conf *core = snapshot_current()->top_plan->core;
     struct h2_limits limits = {
         .head = { .head_bytes = (uint32_t)core->max_header_size, .fields = (uint32_t)core->max_headers },
-        .streams = H2_STREAMS_MOST,
+        .streams = (uint32_t)core->max_streams,
         .window = H2_WINDOW,
     };
     struct h2_conn *h2 = mem_zalloc(sizeof(*h2));

@@ -17,7 +17,6 @@
 #include "pipeline/intake.h"
 
 enum {
-    H2_STREAMS_MOST = 128,
     H2_SHARE = 2 * 1024 * 1024, /* of each direction's content, for all streams of a connection */
     H2_SHARE_LEAST = 64 * 1024, /* for one of many */
     H2_WINDOW = 2 * 1024 * 1024,

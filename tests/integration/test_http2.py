@@ -364,6 +364,7 @@ def test_a_broken_preface_behind_alpn_is_a_goaway(weir, certificates):
     house = weir("module tls; site a.test { tls_certificate %s; respond 200 a; }" % certificates["a"])
     client = http2.connect_tls(house, certificates, start=False)
     client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    assert client.pump().type == http2.SETTINGS  # RFC 9113 3.4: whatever else there is to say
     assert client.goaway() == http2.PROTOCOL_ERROR
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lib import daemon, http2
 from lib.http2 import (CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW,
-                       PADDED, PING, PRIORITY, PRIORITY_UPDATE, SETTINGS, WINDOW_UPDATE, pack)
+                       PADDED, PING, PRIORITY, PRIORITY_UPDATE, REFUSED_STREAM, SETTINGS, WINDOW_UPDATE, Reset, pack)
 from lib.message import Closed
 from lib.origin import Origin
 from lib.patience import eventually
@@ -66,6 +66,18 @@ def malformed(client, _):
     client.headers(client.head(("connection", "close")))
 
 
+def more_streams(client, _):
+    client.request(method="POST", end=False, path="/proxied")
+
+
+def rapid_reset_of_answered(client, number):
+    """The answer is whole before the reset comes."""
+    stream = client.request(path="/own")
+    if number < 200:
+        client.response(stream)
+    client.reset(stream)
+
+
 def continuation(client, number):
     if number == 0:
         client.frame(HEADERS, END_STREAM, 1, b"")
@@ -104,6 +116,8 @@ def padding_alone(client, number):
 FLOODS = {
     "rapid_reset": rapid_reset,
     "rapid_reset (proxied)": rapid_reset_of_proxied,
+    "rapid_reset (behind the answer)": rapid_reset_of_answered,
+    "refused_streams": more_streams,
     "provoked_reset": made_to_reset,
     "provoked_reset (malformed)": malformed,
     "continuation": continuation,
@@ -121,16 +135,11 @@ FLOODS = {
 }
 
 
-def count_of(house, flood):
-    """A reset behind the whole answer is a frame that nothing follows from: which one it is, is a matter of speed."""
-    kinds = ["rapid_reset", "unknown"] if flood == "rapid_reset" else [flood.split(" ")[0]]
-    return sum(counted(house, kind) for kind in kinds)
-
-
 @pytest.mark.parametrize("flood", FLOODS)
 def test_floods_end(client, house, flood):
     neighbour = http2.connect(house)
-    before, memory = count_of(house, flood), house.memory()
+    kind = flood.split(" ")[0]
+    before, memory = counted(house, kind), house.memory()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         for number in range(MANY):
             FLOODS[flood](client, number)
@@ -140,14 +149,14 @@ def test_floods_end(client, house, flood):
                 with contextlib.suppress(BlockingIOError, Closed):
                     client.stream.fill()
                 client.stream.sock.settimeout(10)
-                if b"\x00\x00\x08\x07" in client.stream.rest:
+                if b"\x00\x00\x08\x07" + bytes(5) in client.stream.rest:  # GOAWAY of 8 bytes, of no stream
                     break
     try:
         assert client.goaway() == ENHANCE_YOUR_CALM
     except Closed as end:
         assert end.reset
     assert number < MANY - 1
-    assert count_of(house, flood) == before + 1
+    assert counted(house, kind) == before + 1
     assert neighbour.get("/own").body == b"own"
     assert house.memory() < memory + 32 * MB
     neighbour.stream.reset()
@@ -230,10 +239,49 @@ def test_memory_of_a_connection_is_bounded(client, house):
     assert client.get("/own").body == b"own"
 
 
-def test_no_more_streams_than_announced(client):
-    """RFC 9113 5.1.2"""
+def test_no_more_streams_than_announced(client, house):
+    """RFC 9113 5.1.2: one more ends that stream alone, and its client may ask again; nothing was done."""
     client.is_alive()
     most = client.peer[3]
-    for _ in range(most + 1):
-        client.request(method="POST", end=False, path="/proxied")
-    assert client.goaway() == http2.PROTOCOL_ERROR
+    assert most == 128
+    streams = [client.request(method="POST", end=False, path="/proxied") for _ in range(most)]
+    late = client.request(method="POST", end=False, path="/own")
+    client.data(late, b"was on its way", end=True)
+    with pytest.raises(Reset) as reset:
+        client.response(late)
+    assert reset.value.code == REFUSED_STREAM
+    client.reset(streams.pop())
+    assert client.get("/own").body == b"own"
+    assert client.is_alive() and not client.goaway_frame
+
+
+def test_as_many_streams_as_max_streams_says(weir, origin):
+    house = weir(f"workers 1; max_streams 3; site _ {{ proxy {origin.url}; }}")
+    client = http2.connect(house)
+    client.is_alive()
+    assert client.peer[3] == 3
+    streams = [client.request(path=f"/{number}") for number in range(4)]
+    assert client.code_of(streams[3]) == REFUSED_STREAM
+    for stream in streams[:3]:
+        connection = origin.take()
+        connection.request()
+        connection.reply(body=b"fine")
+    assert [client.response(stream).body for stream in streams[:3]] == [b"fine"] * 3
+    assert origin.is_quiet()
+
+
+def test_streams_asked_for_before_the_settings_came(weir, answering):
+    """A client that does not know of a limit may pass it: what is refused is asked again (RFC 9113 5.1.2, 8.7)."""
+    page = answering()
+    house = weir(f"workers 1; site _ {{ proxy {page.url}; }}")
+    client = http2.connect(house, start=False)
+    client.send(http2.PREFACE + client.settings_frame({}) +
+                b"".join(pack(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, client.block(client.head()))
+                         for number in range(400)))
+    answered = 0
+    for number in range(400):
+        try:
+            answered += client.response(2 * number + 1).status == 200
+        except Reset as reset:
+            assert reset.code == REFUSED_STREAM
+    assert 128 <= answered <= 400 and not client.goaway_frame

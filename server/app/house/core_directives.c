@@ -228,6 +228,8 @@ static const struct weir_directive directives[] = {
                    "bytes of a request's head, 431 above them"),
     WEIR_DIR_BOUND(struct core_conf, max_headers, UINT, "max_headers", WEIR_IN_TOP, "100", 1, 10000,
                    "fields of a request's head, 431 above them"),
+    WEIR_DIR_BOUND(struct core_conf, max_streams, UINT, "max_streams", WEIR_IN_TOP, "128", 1, 1000,
+                   "requests under way at one time on one HTTP/2 connection; one more is reset with REFUSED_STREAM"),
     WEIR_DIR(struct core_conf, http2, FLAG, "http2", WEIR_IN_TOP | WEIR_IN_SITE, "on",
              "clients may speak HTTP/2: with TLS as the site whose name they ask for says, in clear text (by prior "
              "knowledge) as top level says"),

@@ -57,7 +57,7 @@ class Program:
 
 NGINX = """
 daemon off; {user} worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 512; }}
+worker_rlimit_nofile 8192; events {{ worker_connections 4096; }}
 http {{
     access_log off; keepalive_timeout 60s; client_max_body_size 0; sendfile on; absolute_redirect off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
