@@ -287,6 +287,21 @@ def test_a_server_that_is_killed_knows_the_list_again(listed):
     assert ask(one, "192.0.2.7") == 403
 
 
+def test_an_upgrade_keeps_the_list(listed):
+    """The server that takes over knows what the one before it had written down."""
+    one = listed()
+    one.lapi.add("192.0.2.7")
+    gets(one, "192.0.2.7", 403)
+    path = one.folder / "state" / "ratelimit" / "ban-list"
+    eventually(lambda: path.exists() and "192.0.2.7/32 " in path.read_text(), "the file to be written")
+    one.lapi.stop()
+    server = one.server()
+    done = one.cli("upgrade")
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: one.servers() and server not in one.servers(), "the old server to be gone")
+    assert ask(one, "192.0.2.7") == 403 and ask(one, "192.0.2.8") == 200
+
+
 def test_another_server_another_list_and_none(listed, lapi):
     """A reload that names another server starts over there; one that names none ends its bans."""
     one, other = listed(), lapi()
