@@ -6,7 +6,7 @@
 #include "upstream/server_figures.h"
 
 #include "base/log.h"
-#include "base/mem.h"
+#include "base/small.h"
 #include "http/websocket.h"
 
 #define stream_of(h2_stream) list_entry(h2_stream, struct link_stream, h2)
@@ -20,7 +20,7 @@ static bool has_begun(const struct exchange *x)
 
 static struct link_stream *stream_create(struct exchange *x)
 {
-    struct link_stream *s = mem_zalloc(sizeof(*s));
+    struct link_stream *s = small_zalloc(sizeof(*s));
 
     if (!s)
         return NULL;
@@ -40,7 +40,8 @@ void stream_free(struct link_stream *s)
     list_remove(&s->at);
     list_remove(&s->paused);
     chain_clear(&s->early);
-    mem_free(s);
+    chain_clear(&s->nothing);
+    small_free(s, sizeof(*s));
 }
 
 /* The codec may still have it: nothing of the request's is left in it. */
@@ -79,14 +80,19 @@ static void let_go(struct exchange *x)
         stream_free(s);
         return;
     }
+    bool ends = s->is_connect && s->h2.received_end && s->h2.source_ended && !s->h2.reset;
+    if (ends) /* a tunnel that both sides have ended: what is left of it goes out */
+        chain_move_all(&s->nothing, s->h2.source);
     detach(s);
+    s->h2.source_ended = ends;
     if (!s->h2.session) { /* its head was never made */
         stream_over(s);
         return;
     }
     if (s->of->dead)
         return;
-    h2_reset(&s->h2, H2_CANCEL);
+    if (!s->h2.source_ended)
+        h2_reset(&s->h2, H2_CANCEL);
     link_later(s->of);
 }
 

@@ -4,11 +4,11 @@
  * Holds:   nothing turns for ever; when everybody is silent the deadlines end everything, with all memory, buffers and
  *          references given back; what an origin receives is strict HTTP/1.1, and so is what a client's connection
  *          begins with. */
-#include "../unit/engine/modules.h"
+#include "play.h"
 
 #include <stdint.h>
 
-enum { CLIENTS = 3, ORIGINS = 6, TURNS = 20000, STEPS = 60 };
+enum { CLIENTS = 3, STEPS = 60 };
 
 enum happening {
     CLIENT_WRITES,
@@ -29,34 +29,10 @@ enum happening {
 };
 
 struct play {
-    struct peer *clients[CLIENTS], *origins[ORIGINS];
-    unsigned client_count, origin_count;
+    struct peer *clients[CLIENTS];
+    unsigned client_count;
+    struct play_origins origins;
 };
-
-static void settle(void)
-{
-    MUST(engine_turns(TURNS) < TURNS);
-}
-
-static void accept_origins(struct play *play)
-{
-    struct peer *origin;
-
-    while ((origin = origin_take())) {
-        if (play->origin_count < ORIGINS)
-            play->origins[play->origin_count++] = origin;
-        else
-            peer_close(origin);
-    }
-}
-
-static void write_all(struct peer *peer, const uint8_t *p, size_t n)
-{
-    for (size_t at = 0, done = 1; at < n && done; at += done) {
-        done = peer_write(peer, p + at, n - at);
-        settle();
-    }
-}
 
 static void flood(struct peer *peer, uint8_t with)
 {
@@ -82,18 +58,11 @@ static struct peer *choose(struct peer **peers, unsigned count, unsigned back)
     return peer->fd >= 0 ? peer : NULL;
 }
 
-static void resume(unsigned how)
-{
-    static const weir_verdict verdicts[] = { WEIR_NEXT, WEIR_SKIP, WEIR_FAIL, WEIR_CLOSE, WEIR_REROUTE, WEIR_REPLY };
-
-    weir_resume(token, verdicts[how % (sizeof(verdicts) / sizeof(verdicts[0]))]);
-}
-
 /* How many of the bytes at p it used. */
 static size_t run_step(struct play *play, uint8_t what, uint8_t much, const uint8_t *p, size_t n)
 {
     struct peer *client = choose(play->clients, play->client_count, what >> 6);
-    struct peer *origin = choose(play->origins, play->origin_count, what >> 6);
+    struct peer *origin = choose(play->origins.at, play->origins.count, what >> 6);
     enum happening step = (enum happening)((what & 63) % STEP_KINDS);
     bool writes = step == CLIENT_WRITES || step == ORIGIN_WRITES;
     size_t used = writes ? (much < n ? much : n) : 0;
@@ -127,20 +96,8 @@ static size_t run_step(struct play *play, uint8_t what, uint8_t much, const uint
     else if (origin && step == ORIGIN_FLOODS)
         flood(origin, much);
     settle();
-    accept_origins(play);
+    accept_origins(&play->origins);
     return used;
-}
-
-static void check_origin(struct peer *origin)
-{
-    struct heard m;
-
-    peer_pull(origin);
-    while (origin->at < origin->n && request_next(origin, &m)) {
-        MUST(!m.bad);
-        if (!m.whole || heard_field(&m, "Upgrade").p)
-            return; /* raw bytes may follow */
-    }
 }
 
 /* The client began with the preface of HTTP/2, which has a target of its own: SETTINGS or GOAWAY come first. */
@@ -158,22 +115,13 @@ static void check_client(struct peer *client)
         MUST(!m.bad);
 }
 
-/* Nobody says anything more. A tunnel may live for an hour, and what it holds back comes out meanwhile. */
 static void end(struct play *play)
 {
-    static const uint64_t steps[] = { 10, 35, 65, 80, 125, 3700, 3700, 3700 }; /* seconds */
-
-    for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-        engine_advance(steps[i] * 1000);
-    accept_origins(play);
-    for (unsigned i = 0; i < play->origin_count; i++)
-        check_origin(play->origins[i]);
+    fall_silent(&play->origins);
+    check_h1_origins(&play->origins);
     for (unsigned i = 0; i < play->client_count; i++)
         check_client(play->clients[i]);
-    engine_forget();
-    engine_check_idle();
-    engine_close_peers();
-    engine_settle();
+    leave_nothing();
 }
 
 static void begin(void)

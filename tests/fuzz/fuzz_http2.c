@@ -4,9 +4,9 @@
  * Holds:   nothing turns for ever; when everybody is silent the deadlines end everything, with all memory, buffers and
  *          references given back; what an origin receives is strict HTTP/1.1, what the client receives are frames. */
 #include "../unit/engine/frames.h"
-#include "../unit/engine/modules.h"
+#include "play.h"
 
-enum { ORIGINS = 6, TURNS = 20000, STEPS = 80 };
+enum { STEPS = 80 };
 
 enum happening {
     CLIENT_FRAME,   /* type, flags, stream, and so much of a payload */
@@ -40,37 +40,10 @@ static const char *const answers[] = {
 };
 
 struct play {
-    struct peer *client, *origins[ORIGINS];
-    unsigned origin_count;
+    struct peer *client;
+    struct play_origins origins;
     uint32_t next_id;
 };
-
-static void settle(void)
-{
-    MUST(engine_turns(TURNS) < TURNS);
-}
-
-static void accept_origins(struct play *play)
-{
-    struct peer *origin;
-
-    while ((origin = origin_take())) {
-        if (play->origin_count < ORIGINS)
-            play->origins[play->origin_count++] = origin;
-        else
-            peer_close(origin);
-    }
-}
-
-static void write_all(struct peer *peer, const void *p, size_t n)
-{
-    const uint8_t *from = p;
-
-    for (size_t at = 0, done = 1; at < n && done; at += done) {
-        done = peer_write(peer, from + at, n - at);
-        settle();
-    }
-}
 
 static void client_head(struct play *play, uint8_t much)
 {
@@ -175,16 +148,16 @@ static size_t origin_step(struct peer *origin, enum happening step, uint8_t much
 /* How many of the bytes at p it used. */
 static size_t run_step(struct play *play, uint8_t what, uint8_t much, const uint8_t *p, size_t n)
 {
-    static const weir_verdict verdicts[] = { WEIR_NEXT, WEIR_SKIP, WEIR_FAIL, WEIR_CLOSE, WEIR_REROUTE, WEIR_REPLY };
     enum happening step = (enum happening)((what & 31) % STEP_KINDS);
     unsigned back = what >> 5;
-    struct peer *origin = back < play->origin_count ? play->origins[play->origin_count - 1 - back] : NULL;
+    struct play_origins *origins = &play->origins;
+    struct peer *origin = back < origins->count ? origins->at[origins->count - 1 - back] : NULL;
     size_t used = 0;
 
     if (step == TIME_PASSES)
         engine_advance((uint64_t)much * 500);
     else if (step == MODULE_RESUMES)
-        weir_resume(token, verdicts[much % (sizeof(verdicts) / sizeof(verdicts[0]))]);
+        resume(much);
     else if (step == SERVER_DRAINS)
         engine_drain();
     else if (play->client->fd >= 0 && (step < ORIGIN_BYTES || step > ORIGIN_READS))
@@ -192,39 +165,19 @@ static size_t run_step(struct play *play, uint8_t what, uint8_t much, const uint
     else if (origin && origin->fd >= 0)
         used = origin_step(origin, step, much, p, n);
     settle();
-    accept_origins(play);
+    accept_origins(origins);
     return used;
-}
-
-static void check_origin(struct peer *origin)
-{
-    struct heard m;
-
-    peer_pull(origin);
-    while (origin->at < origin->n && request_next(origin, &m)) {
-        MUST(!m.bad);
-        if (!m.whole || heard_field(&m, "Upgrade").p)
-            return; /* raw bytes may follow */
-    }
 }
 
 static void end(struct play *play)
 {
-    static const uint64_t steps[] = { 10, 35, 65, 80, 125, 3700, 3700, 3700 }; /* seconds */
     struct seen seen;
 
-    for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-        engine_advance(steps[i] * 1000);
-    accept_origins(play);
-    for (unsigned i = 0; i < play->origin_count; i++)
-        check_origin(play->origins[i]);
+    fall_silent(&play->origins);
+    check_h1_origins(&play->origins);
     peer_pull(play->client);
     MUST(see(play->client, 1, &seen));
-    engine_undrain();
-    engine_forget();
-    engine_check_idle();
-    engine_close_peers();
-    engine_settle();
+    leave_nothing();
 }
 
 static void begin(void)

@@ -9,6 +9,7 @@ FUZZ_TARGETS += tests/fuzz/fuzz_conditions
 FUZZ_TARGETS += tests/fuzz/fuzz_client_chain
 FUZZ_TARGETS += tests/fuzz/fuzz_config
 FUZZ_TARGETS += tests/fuzz/fuzz_engine
+FUZZ_TARGETS += tests/fuzz/fuzz_h2_upstream
 FUZZ_TARGETS += tests/fuzz/fuzz_head
 FUZZ_TARGETS += tests/fuzz/fuzz_http2
 FUZZ_TARGETS += tests/fuzz/fuzz_proxy_header
@@ -54,7 +55,12 @@ EXTRA_DIST += tests/fuzz/corpus
 .PHONY: fuzz-targets list-fuzz
 
 # The engine's clock is the harness's (tests/unit/engine/).
+tests_fuzz_fuzz_engine_SOURCES = tests/fuzz/fuzz_engine.c tests/fuzz/play.h
 tests_fuzz_fuzz_engine_LDADD = tests/unit/engine/libengine.a $(LDADD)
 tests_fuzz_fuzz_engine_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick
+tests_fuzz_fuzz_http2_SOURCES = tests/fuzz/fuzz_http2.c tests/fuzz/play.h
 tests_fuzz_fuzz_http2_LDADD = tests/unit/engine/libengine.a $(LDADD)
 tests_fuzz_fuzz_http2_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick
+tests_fuzz_fuzz_h2_upstream_SOURCES = tests/fuzz/fuzz_h2_upstream.c tests/fuzz/play.h
+tests_fuzz_fuzz_h2_upstream_LDADD = tests/unit/engine/libengine.a $(LDADD)
+tests_fuzz_fuzz_h2_upstream_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_tick

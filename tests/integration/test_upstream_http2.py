@@ -5,9 +5,10 @@ import pytest
 
 from lib import http2, http2_origin
 from lib.http2 import CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, REFUSED_STREAM, connect
-from lib.http2_origin import MAX_STREAMS, AnsweringHttp2Origin, Http2Origin
+from lib.http2_origin import ENABLE_CONNECT, MAX_STREAMS, AnsweringHttp2Origin, Http2Origin
 from lib.metrics import metrics_of
 from lib.patience import eventually
+from lib.websocket import EchoServer, WebSocket
 
 
 @pytest.fixture
@@ -474,3 +475,131 @@ def test_health_checks_speak_it(weir, answering_h2):
     assert "status 500" in one.log()
     status[0] = 204
     eventually(lambda: one.get().status == 204, "and comes back")
+
+
+# -- WebSockets (RFC 8441) ----------------------------------------------------------------------------------------
+
+WEBSOCKET = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+
+
+def test_a_websocket_is_an_extended_connect(weir, h2_origin):
+    one = weir(upstream(h2_origin.port))
+    client = one.connect().request("GET", "/chat?x=1", *WEBSOCKET, "Sec-WebSocket-Protocol: echo")
+    server = h2_origin.serve({ENABLE_CONNECT: 1})
+    stream, fields, over = server.head_of()
+    seen = dict(fields)
+    assert (seen[":method"], seen[":protocol"], seen[":path"], over) == ("CONNECT", "websocket", "/chat?x=1", False)
+    assert seen["sec-websocket-version"] == "13" and seen["sec-websocket-protocol"] == "echo"
+    for gone in ("sec-websocket-key", "upgrade", "connection", "content-length"):
+        assert gone not in seen
+    server.head(stream, 200, ("sec-websocket-protocol", "echo"))
+    server.data(stream, b"early")
+    answer = client.head()
+    assert answer.status == 101 and answer.get("Upgrade") == "websocket" and answer.get("Connection") == "Upgrade"
+    assert answer.get("Sec-WebSocket-Accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert answer.get("Sec-WebSocket-Protocol") == "echo"
+    assert client.exactly(5) == b"early"
+    client.send(b"hello")
+    assert server.next_of(stream, DATA).payload == b"hello"
+    server.data(stream, b"bye", end=True)
+    assert client.exactly(3) == b"bye"
+    client.half_close()
+    while not server.next_of(stream, DATA).flags & END_STREAM:
+        pass
+    client.to_end()
+
+
+def test_a_websocket_of_http_2_stays_one(weir, h2_origin):
+    one = weir(upstream(h2_origin.port))
+    client = connect(one)
+    stream = client.headers([(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/"),
+                             (":authority", "a.test"), ("sec-websocket-version", "13")], flags=END_HEADERS)
+    server = h2_origin.serve({ENABLE_CONNECT: 1})
+    number, fields, _ = server.head_of()
+    assert dict(fields)[":protocol"] == "websocket"
+    server.head(number, 200)
+    head = client.next_of(stream, HEADERS)
+    assert dict(head.payload)[":status"] == "200" and not head.flags & END_STREAM
+    client.data(stream, b"ping")
+    assert server.next_of(number, DATA).payload == b"ping"
+    server.data(number, b"pong")
+    assert client.next_of(stream, DATA).payload == b"pong"
+    client.reset(stream)
+    assert server.code_of(number) == CANCEL
+
+
+def test_a_websocket_that_the_server_refuses(weir, h2_origin):
+    one = weir(upstream(h2_origin.port))
+    client = one.connect().request("GET", "/", *WEBSOCKET)
+    server = h2_origin.serve({ENABLE_CONNECT: 1})
+    stream, _, _ = server.head_of()
+    server.respond(stream, 403, body=b"not here")
+    answer = client.response()
+    assert (answer.status, answer.body) == (403, b"not here")
+
+
+@pytest.mark.parametrize("upgrade, why", [
+    ("websocket", "the server takes no WebSockets over HTTP/2 (RFC 8441)"),
+    ("tcp", "upgrade to a protocol that cannot go over HTTP/2"),
+])
+def test_upgrades_that_cannot_pass(weir, h2_origin, upgrade, why):
+    one = weir(upstream(h2_origin.port))
+    client = one.connect().request("GET", "/", *[line.replace("websocket", upgrade) if "Upgrade:" in line else line
+                                                 for line in WEBSOCKET])
+    if upgrade == "websocket":
+        h2_origin.serve()
+    assert client.response().status == 501
+    assert why in one.log()
+    client = one.connect().request()  # and the server is none the worse for it
+    server = h2_origin.serve() if upgrade == "tcp" else None
+    if server:
+        server.respond(server.asked().stream)
+        assert client.response().status == 200
+
+
+def test_websockets_through_two_weirs(weir):
+    """The second one is the HTTP/2 server of the first."""
+    echo = EchoServer()
+    try:
+        inner = weir(f"site _ {{ proxy {echo.url}; }}")
+        outer = weir(upstream(inner.http_port))
+        socket = WebSocket(f"ws://127.0.0.1:{outer.http_port}/x", subprotocols=["echo"])
+        for message in ("hello", b"\0" * 300000, "\u00fc" * 1000):
+            assert socket.echo(message) == message
+        assert socket.close() == 1000
+        eventually(lambda: echo.codes, "the close handshake came through")
+        assert metrics_of(outer).sum("weir_upstream_http2_connections") == 1
+    finally:
+        echo.stop()
+
+
+# -- changes at run time ------------------------------------------------------------------------------------------
+
+
+def test_reloads_and_drains_keep_and_end_connections(weir, h2_origin):
+    one = weir(upstream(h2_origin.port))
+    client = connect(one)
+    stream = client.request(path="/1")
+    server = h2_origin.serve()
+    first = server.asked()
+    one.reload(upstream(h2_origin.port) + " # again")
+    second_stream = client.request(path="/2")
+    second = server.asked()
+    server.respond(first.stream, body=b"1")
+    server.respond(second.stream, body=b"2")
+    assert (client.response(stream).body, client.response(second_stream).body) == (b"1", b"2")
+    assert h2_origin.accepted == 1
+    done = one.cli("upstream", "u", "add", f"127.0.0.1:{h2_origin.port + 1}")
+    assert done.returncode == 0, done.stderr
+    done = one.cli("upstream", "u", "remove", f"127.0.0.1:{h2_origin.port}")
+    assert done.returncode == 0, done.stderr
+    server.ends()
+    assert server.goaway_frame == (0, NO_ERROR)
+
+
+def test_explain_says_what_is_spoken(weir, answering_h2):
+    origin = answering_h2()
+    one = weir(upstream(origin.port))
+    done = one.cli("explain", "GET", f"http://a.test:{one.http_port}/")
+    assert done.returncode == 0 and "by round_robin in HTTP/2" in done.stdout, done.stdout + done.stderr

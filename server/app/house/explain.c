@@ -300,7 +300,8 @@ static void say_upstream(struct explaining *x)
     for (uint32_t i = 0; i < u->server_count && list.n < 4000; i++)
         list = arena_printf(x->arena, "%.*s%s%.*s %s%s", STR_ARG(list), i ? ", " : "", STR_ARG(u->servers[i].name),
                             server_words(&u->servers[i]), u->servers[i].backup ? " (backup)" : "");
-    say(x, "upstream", "chosen", place, "%.*s by %s: %.*s", STR_ARG(u->name), u->balancer->name, STR_ARG(list));
+    say(x, "upstream", "chosen", place, "%.*s by %s%s: %.*s", STR_ARG(u->name), u->balancer->name,
+        u->protocol == PROTOCOL_H2 ? " in HTTP/2" : "", STR_ARG(list));
     x->e->upstream = arena_str(x->arena, u->name);
     conclude(x, "proxied", 0, NULL);
 }
