@@ -212,8 +212,17 @@ def bytes_of(response):
 
 
 
-def without(module, text):
-    return None if module in DECIDERS and not text.startswith("rate_limit_fields") else text
+def without(modules):
+    """Nothing that they are told, but where there is a field or a page to be sent."""
+    def change(module, text):
+        return None if module in modules and not text.startswith("rate_limit_fields") else text
+
+    return change
+
+
+def all_must_agree(change=lambda module, text: text):
+    """The same where one of several may let in."""
+    return lambda module, text: None if text.startswith("satisfy any") else change(module, text)
 
 
 def test_shadow_mode_changes_no_byte(place):
@@ -224,7 +233,7 @@ def test_shadow_mode_changes_no_byte(place):
     for seed in range(SEED, SEED + max(COUNT // A_CONFIGURATION // 5, 1)):
         generator = Generator(seed, place.places, may_shadow=False)
         configuration = generator.configuration()
-        texts = [configuration.render(), f"{shadow} {configuration.render()}", configuration.render(without)]
+        texts = [configuration.render(), f"{shadow} {configuration.render()}", configuration.render(without(DECIDERS))]
         requests, seen, told = [generator.request(configuration) for _ in range(A_CONFIGURATION)], [], []
         for text in texts:
             place.use(text)
@@ -247,3 +256,28 @@ def test_shadow_mode_changes_no_byte(place):
                 assert strict.has("RateLimit") or strict.status == 401, what
     print(f"{let_in} let in, {refused} refused when enforced, from seed {SEED}")
     assert let_in > 10 and refused > 5
+
+
+def test_shadow_mode_of_some_leaves_the_others(place):
+    """Some deciders in shadow, and others enforced: as if the former were told nothing. Limits count, so they are never
+    among the others; with satisfy any, whom one in shadow mode lets in is in."""
+    refused = total = 0
+    for seed in range(SEED, SEED + max(COUNT // A_CONFIGURATION // 5, 1)):
+        generator = Generator(seed, place.places, may_shadow=False)
+        configuration = generator.configuration()
+        shadowed = ["ratelimit", *generator.rng.sample([one for one in DECIDERS if one != "ratelimit"], 2)]
+        texts = [f"enforce off {' '.join(shadowed)}; {configuration.render(all_must_agree())}",
+                 configuration.render(all_must_agree(without(shadowed)))]
+        requests, seen = [generator.request(configuration) for _ in range(A_CONFIGURATION)], []
+        for text in texts:
+            place.use(text)
+            if not seen:
+                requests = [one for one in requests if explain(place.weir, *one)[1]["outcome"] != "unreachable"]
+            seen.append([place.ask(*request) for request in requests])
+        for request, (_, shadow), (id, bare) in zip(requests, *seen):
+            assert bytes_of(shadow) == bytes_of(bare), \
+                f"WEIR_SEED={seed} {request}\n{texts[0]}\n{happened(place.weir, id)}"
+            refused += happened(place.weir, id)["refused_by"] in DECIDERS
+            total += 1
+    print(f"{total} answers, {refused} of them refusals of the others, from seed {SEED}")
+    assert total > 10

@@ -104,7 +104,7 @@ BY_REQUEST = ["GUARD", "AUTH", "REWRITE", "SERVE", "REQ_BODY", "UP_HEAD", "UP_RS
 @pytest.mark.parametrize("place", BY_REQUEST)
 def test_a_hook_that_fails_closed(crasher, place):
     """Three strikes: its routes answer 503, others go on."""
-    one = crasher(place)
+    one = crasher(place, more="why_ring 9;")
     assert one.get("/crash/x").status == 200
     for _ in range(2):
         one.crash()
@@ -118,6 +118,8 @@ def test_a_hook_that_fails_closed(crasher, place):
         assert one.get("/crash/x", "X-Crash: segv").status == 503
         assert one.get("/calm", "X-Crash: segv").text == "calm"
     assert one.server() == server
+    refused = eventually(lambda: one.ask("GET", "/v1/why?refused")[1]["requests"], "a refusal in the ring")[0]
+    assert (refused["refused_by"], refused["reason"]) == ("crasher", "a module is in quarantine")
     assert "module crasher is in quarantine" in one.log() and "weir unquarantine crasher" in one.log()
     if not IS_SANITIZED:
         assert f"module crasher was running at {'GUARD' if place == 'TIMER' else place}" in one.log() or place == "JOB"

@@ -12,6 +12,7 @@
 #include "loop/worker_state.h"
 #include "pipeline/http1.h"
 #include "pipeline/sink.h"
+#include "pipeline/trace.h"
 #include "upstream/pool.h"
 
 #include <errno.h>
@@ -126,6 +127,7 @@ static struct configuration *bind_text(const char *text)
     path_in_folder(path, sizeof(path), "t.conf");
     FILE *file = fopen(path, "w");
     MUST(file);
+    put_text(file, "why_ring 4; "); /* so that all that happens here is remembered, too */
     put_text(file, text);
     MUST(fclose(file) == 0);
     struct configuration_options options = { .path = str_of(path), .worker_count = 1 };
@@ -177,7 +179,7 @@ void engine_up(const char *text)
     snapshots_init(e.worker, 1);
     struct configuration *c = bind_text(text);
     e.point = c->listens[0].point;
-    MUST(snapshot_publish(c->snapshot, &e.worker));
+    MUST(snapshot_publish(c->snapshot, &e.worker) && trace_ring_use(4));
     e.pw = pipeline_worker_up(e.worker, 0);
     MUST(e.pw);
     engine_settle();
@@ -247,6 +249,7 @@ void engine_down(void)
     close_listeners();
     worker_destroy(e.worker);
     snapshots_finish();
+    trace_ring_finish();
     sinks_finish();
     arena_destroy(e.arena);
     remove_files();
@@ -269,6 +272,7 @@ void engine_forget(void)
     pools_close_idle();
     engine_settle();
     h1_worker_down(e.pw);
+    trace_worker_down(e.pw);
     while (e.pw->spare_count)
         arena_destroy(e.pw->spare_arenas[--e.pw->spare_count]);
     chain_drop_free_list();
