@@ -232,6 +232,18 @@ def test_the_client_goes_away(stage):
         assert connection.is_closed()
 
 
+def test_a_client_that_sends_no_more_is_gone(stage):
+    """A FIN without a reset: it could give no window any more and answer no PING. Its requests end."""
+    client = stage.client()
+    client.is_alive()
+    client.request()
+    connection = stage.origin.take()
+    connection.request()
+    client.stream.half_close()
+    assert connection.is_closed()
+    client.ends()
+
+
 @pytest.mark.parametrize("size", [0, 1, 16384, 65536, 300000])
 def test_content_of_any_size(stage, size):
     content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
