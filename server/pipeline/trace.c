@@ -82,27 +82,29 @@ static void put_upto(struct out *out, str text)
 /* "?id=*&*": values may be passwords, tokens and names of people; a pair without '=' may be all value. */
 static void put_query(struct out *out, str query)
 {
-    char before = '?';
-    str pair;
+    str before = S("?"), pair;
 
+    if (query.n == 0)
+        put_upto(out, before);
     while (!out->full && str_split(&query, '&', &pair)) {
         size_t equals = str_find(pair, '=');
-        put_upto(out, (str){ &before, 1 });
+        put_upto(out, before);
         if (equals < pair.n)
             put_upto(out, str_upto(pair, equals + 1));
         if (equals + 1 < pair.n || (equals == pair.n && pair.n))
             put_upto(out, S("*"));
-        before = '&';
+        before = S("&");
     }
 }
 
-static struct trace_text put_target(struct trace *trace, str path, str query)
+static struct trace_text put_target(struct trace *trace, str path, bool has_query, str query)
 {
     char room[TARGET_MOST];
     struct out out = { .p = room, .room = sizeof(room) };
 
     put_upto(&out, path);
-    put_query(&out, query);
+    if (has_query)
+        put_query(&out, query);
     if (out.full) {
         memcpy(room + sizeof(room) - sizeof(CUT) + 1, CUT, sizeof(CUT) - 1);
         trace->is_cut = true;
@@ -115,7 +117,7 @@ static struct trace_text put_url(struct trace *trace, str url)
     size_t mark = str_find(url, '?');
     str query = str_from(url, mark + 1);
 
-    return put_target(trace, str_upto(url, mark), str_upto(query, str_find(query, '#')));
+    return put_target(trace, str_upto(url, mark), mark < url.n, str_upto(query, str_find(query, '#')));
 }
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
@@ -264,7 +266,7 @@ void trace_begin(struct weir_req *r)
     trace->id = put_text(trace, r->id, ID_MOST);
     trace->method = put_text(trace, r->method, NAME_MOST);
     trace->host = put_text(trace, r->host_field.n ? r->host_field : r->host, NAME_MOST);
-    trace->target = put_target(trace, r->uri.path, r->uri.query);
+    trace->target = put_target(trace, r->uri.path, r->uri.has_query, r->uri.query);
 }
 
 static struct trace_step *add_step(struct trace *trace, enum trace_kind kind)

@@ -67,7 +67,7 @@ class Block:
 class Configuration:
     def __init__(self, seed):
         self.seed = seed
-        self.top, self.blocks, self.hosts, self.bans = [], [], [], False
+        self.top, self.blocks, self.hosts, self.bans, self.doors = [], [], [], False, []
 
     def render(self, change=lambda module, text: text):
         changed = [change(module, text) for module, text in self.top]
@@ -184,6 +184,10 @@ class Generator:
                          f"listen {self.places['http']}; listen {self.places['other']};")
         if ports:
             block.lines.append(("site", ports))
+        if self.chance(15):
+            block.lines.append(("tls", "tls_certificate internal;"))
+            if self.chance(40):
+                block.lines.append(("site", f"https_redirect {self.one('on', 'off', 'off')};"))
         self.lines(block.lines, [25, 20, 15, 25, 10])
         if self.chance(50):
             block.lines.append(self.answer(is_prefix=False))
@@ -215,10 +219,11 @@ class Generator:
         self.rng.shuffle(made.blocks)
         made.hosts.append("other.test")
         made.bans = self.bans
+        made.doors = ["https", "other"] if "tls_certificate" in made.render() else ["other"]
         return made
 
     def request(self, configuration):
         """(method, host, path, fields, port)"""
         fields = (f"X-Forwarded-For: {self.one(*CLIENTS)}", *self.one(*FIELDS))
         return (self.one(*METHODS), self.one(*configuration.hosts), self.one(*PATHS), fields,
-                self.places[self.one("http", "http", "other")])
+                self.places[self.one("http", "http", *configuration.doors)])
