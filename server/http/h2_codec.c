@@ -4,7 +4,10 @@
 #include "base/mem.h"
 #include "http/h2_session.h"
 
-enum { SESSION_COSTS = 26 * 1024 }; /* what nghttp2 holds for a connection at rest */
+enum {
+    SESSION_COSTS = 26 * 1024, /* what nghttp2 holds for a connection at rest */
+    HEAD_MOST = 2 * 1024 * 1024, /* sent: who made it had limits of his own */
+};
 
 /* -- faults -------------------------------------------------------------------------------------------------------- */
 
@@ -159,6 +162,7 @@ static nghttp2_option *make_options(void)
     nghttp2_option_set_no_http_messaging(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
+    nghttp2_option_set_max_send_header_block_length(o, HEAD_MOST);
     return o;
 }
 

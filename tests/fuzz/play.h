@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* play.h: what the fuzz targets of the whole engine have in common: origins that come up, bytes in any portions, and the
- * silence in which everything must end.
+/* play.h: what the fuzz targets of the whole engine have in common: origins that come up, bytes in any portions, and
+ * the silence in which everything must end.
  *
  * Note:    included by one file of a program. */
 #ifndef TESTS_FUZZ_PLAY_H

@@ -51,7 +51,8 @@ def test_paths_and_links_of_a_page_lead_somewhere(page):
 
 UNITS = {"h1_request": "http/test_h1_request", "h1_response": "http/test_h1_response", "h1_body": "http/test_h1_body",
          "h1_write": "http/test_h1_write", "field": "http/test_field", "uri": "http/test_uri",
-         "http1": "engine/test_http1", "h2_head": "http/test_h2_head", "h2_guard": "http/test_h2_guard"}
+         "http1": "engine/test_http1", "h2_head": "http/test_h2_head", "h2_guard": "http/test_h2_guard",
+         "h2_client": "http/test_h2_client", "h2_links": "engine/test_upstream_http2"}
 
 
 def test_each_clause_names_a_test_that_is_there():

@@ -603,3 +603,22 @@ def test_explain_says_what_is_spoken(weir, answering_h2):
     one = weir(upstream(origin.port))
     done = one.cli("explain", "GET", f"http://a.test:{one.http_port}/")
     assert done.returncode == 0 and "by round_robin in HTTP/2" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_large_heads_both_ways(weir, answering_h2, version):
+    """Frames of 16 KB do not hold them, nor would a codec's own idea of what is enough."""
+    value = "v" * 60000
+
+    def answer(asked):
+        assert asked.fields["x-large"] == value and asked.fields["x-larger"] == value
+        return 200, [("x-back", value)], b"ok"
+
+    origin = answering_h2(answer)
+    one = weir("max_header_size 200k; " + upstream(origin.port))
+    if version == 1:
+        got = one.connect().get("/", f"X-Large: {value}", f"X-Larger: {value}")
+        assert got.status == 200 and got.get("X-Back") == value
+    else:
+        got = connect(one).get("/", ("x-large", value), ("x-larger", value))
+        assert got.status == 200 and got["x-back"] == value

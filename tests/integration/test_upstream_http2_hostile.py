@@ -226,11 +226,7 @@ def test_a_malformed_head_is_its_streams_fault(weir, hostile, good, what, fields
     for _ in range(2):
         request = server.asked()
         streams[request.fields[":path"]] = request.stream
-    block = server.block(fields)
-    pieces = [block[at:at + 16384] for at in range(0, len(block), 16384)]
-    for n, piece in enumerate(pieces):
-        last = END_HEADERS if n == len(pieces) - 1 else 0
-        server.frame(CONTINUATION if n else HEADERS, last | (0 if n else END_STREAM), streams["/bad"], piece)
+    server.headers(fields, streams["/bad"])
     assert client.response(bad).status == 502
     server.respond(streams["/"], body=b"fine")
     assert client.response(fine).body == b"fine"

@@ -96,10 +96,15 @@ class Http2:
         return [one for one in pseudo if one[1] is not None] + list(fields)
 
     def headers(self, fields, stream=None, flags=END_STREAM | END_HEADERS):
-        """Sends a head; the number of its stream."""
+        """Sends a head, in as many frames as it takes; the number of its stream."""
         if stream is None:
             stream, self.next = self.next, self.next + 2
-        self.frame(HEADERS, flags, stream, self.block(fields))
+        block = self.block(fields)
+        pieces = [block[at:at + 16384] for at in range(0, max(len(block), 1), 16384)]
+        for n, piece in enumerate(pieces):
+            ours = flags if n == 0 else flags & END_HEADERS
+            self.frame(CONTINUATION if n else HEADERS, ours if n == len(pieces) - 1 else ours & ~END_HEADERS, stream,
+                       piece)
         return stream
 
     def request(self, *fields, body=None, end=True, **target):
