@@ -45,8 +45,8 @@ class Place:
     def __init__(self):
         self.origin, self.gate = AnsweringOrigin(origin_answer), AnsweringOrigin(gatekeeper)
         self.weir = Weir("", FILES)
-        self.places = {"origin": self.origin.port, "gate": self.gate.port, "http": self.weir.http_port, "https": self.weir.https_port,
-                       "other": free_port(), "geoip": f"{GEOIP}/country.mmdb {GEOIP}/asn.mmdb"}
+        self.places = {"origin": self.origin.port, "gate": self.gate.port, "http": self.weir.http_port,
+                       "https": self.weir.https_port, "other": free_port(), "geoip": f"{GEOIP}/country.mmdb {GEOIP}/asn.mmdb"}
         self.kept = {}
         self.tls = ssl.create_default_context()
         self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
