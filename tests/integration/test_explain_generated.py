@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""For configurations and requests made by chance: what weir explain foretells is what happens, step by step, and shadow
-mode changes no byte.
+"""For configurations and requests made by chance: what weir explain foretells is what happens, step by step and over
+either version of HTTP, and shadow mode changes no byte.
 
 WEIR_GENERATED=N asks for about N requests instead of a few thousand; WEIR_SEED=S begins with the configuration that a
 failure named."""
@@ -13,9 +13,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from lib import http2
 from lib.daemon import Weir
 from lib.generated import DECIDERS, FILES, Generator
-from lib.message import Closed
+from lib.message import Closed, Response
 from lib.origin import AnsweringOrigin
 from lib.patience import eventually
 from lib.ports import free_port
@@ -46,7 +47,8 @@ class Place:
         self.origin, self.gate = AnsweringOrigin(origin_answer), AnsweringOrigin(gatekeeper)
         self.weir = Weir("", FILES)
         self.places = {"origin": self.origin.port, "gate": self.gate.port, "http": self.weir.http_port,
-                       "https": self.weir.https_port, "other": free_port(), "geoip": f"{GEOIP}/country.mmdb {GEOIP}/asn.mmdb"}
+                       "https": self.weir.https_port, "other": free_port(),
+                       "geoip": f"{GEOIP}/country.mmdb {GEOIP}/asn.mmdb"}
         self.kept = {}
         self.tls = ssl.create_default_context()
         self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
@@ -79,6 +81,19 @@ class Place:
                 self.forget(host, port)
             return self.given(id) if response.status == 400 else id, response
         raise AssertionError("no answer on a new connection")
+
+    def ask_http2(self, method, host, path, fields, port):
+        """The same in clear text by HTTP/2; a connection of its own each time."""
+        self.asked += 1
+        id = f"r{self.asked:08}"
+        client = http2.connect(self.weir, port=port)
+        pairs = [(name.lower(), value.strip()) for name, value in (field.split(":", 1) for field in fields)]
+        answer = client.get(path, ("x-request-id", id), *pairs, method=method, authority=host)
+        self.weir.clients.remove(client.stream)
+        client.stream.close()
+        response = Response(b"", [f"HTTP/1.1 {answer.status} ".encode()] +
+                            [f"{name}: {value}".encode() for name, value in answer.list if name[0] != ":"])
+        return self.given(id) if response.status == 400 else id, response
 
     def connect(self, host, port):
         """One for each host: over TLS it has the server's name."""
@@ -182,6 +197,10 @@ def check(foretold, response, told):
     return wrong
 
 
+def may_be_http2(request, place):
+    return request[4] != place.places["https"] and not any(field.startswith("Connection") for field in request[3])
+
+
 def test_what_is_explained_happens(place):
     definite = total = 0
     ends = set()
@@ -199,7 +218,8 @@ def test_what_is_explained_happens(place):
                     place.connect(request[1], request[4])
                 continue
             try:
-                id, response = place.ask(*request)
+                is_http2 = may_be_http2(request, place) and generator.chance(25)
+                id, response = (place.ask_http2 if is_http2 else place.ask)(*request)
             except AssertionError as failure:
                 raise AssertionError(f"WEIR_SEED={seed} {request}\n{failure}\n{foretold}\n{text}") from failure
             told = happened(place.weir, id)

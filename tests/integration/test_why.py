@@ -12,6 +12,7 @@ import pytest
 
 from lib import http2
 from lib.daemon import Load, run_weir, serving
+from lib.http2_origin import AnsweringHttp2Origin
 from lib.origin import AnsweringOrigin
 from lib.patience import PATIENCE, eventually
 
@@ -294,6 +295,20 @@ def test_http2_is_told_alike(served):
                  if step["stage"] != "server"] for one in (told, over_h1)]
         assert same[0] == same[1]
     client.stream.close()
+
+
+def test_servers_that_speak_http2(weir):
+    origin = AnsweringHttp2Origin()
+    try:
+        one = weir(f"""why_ring 9; workers 1; module headers; response_header set X-Id $request_id;
+            upstream u {{ server 127.0.0.1:1; server 127.0.0.1:{origin.port}; protocol h2; }} site a.test {{ proxy u; }}""")
+        told = [asked(one, "/x")[1] for _ in range(2)]
+    finally:
+        origin.stop()
+    first, second = (answer["servers"][-1] for answer in told)
+    assert told[0]["servers"][0]["error"] and not first["kept_connection"] and second["kept_connection"]
+    assert [server["status"] for server in (first, second)] == [200, 200]
+    assert 0 < first["sent_us"] <= first["answered_us"] <= told[0]["duration_us"]
 
 
 def test_what_was_explained_is_what_happened(served):
