@@ -429,8 +429,10 @@ static void was_reset(struct exchange *x, uint32_t code)
 static void on_closed(struct h2_stream *h2, uint32_t code)
 {
     struct link_stream *s = stream_of(h2);
-    struct exchange *x = s->x;
 
+    if (s->x && s->x->phase == EXCHANGE_RAW && h2->sent_end && h2->received_end && code == H2_NO_ERROR)
+        exchange_complete(s->x, true); /* a tunnel that both sides have ended; its client may still have some to take */
+    struct exchange *x = s->x;
     if (x) {
         x->stream = NULL;
         deadline_cancel(&x->deadline);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Chromium through weir: pages over HTTP/2 with all that they load, uploads, events, WebSockets over HTTP/2."""
+"""Chromium through weir: pages over HTTP/2 with all that they load, uploads, events, WebSockets over HTTP/2; to origins
+that speak HTTP/1.1, and through a second weir that is asked in HTTP/2 as well."""
 
+import contextlib
 import re
 
 import pytest
@@ -52,25 +54,26 @@ def site(request):
 class House:
     """Three sites with TLS: two names of one certificate, and one that speaks no HTTP/2."""
 
-    def __init__(self, folder, certificates):
+    def __init__(self, folder, certificates, second):
+        """second: a weir between this one and the origins, asked in HTTP/2."""
         self.origin, self.played, self.echo = AnsweringOrigin(site), Origin(), EchoServer()
-        self.log = folder / "browser.log"
+        self.log = folder / f"browser{second:d}.log"
+        routes = f"""
+            proxy {self.origin.url};
+            route /socket {{ proxy {self.echo.url}; }}
+            route /nothing {{ proxy {self.origin.url}; }}
+            route /played/ {{ proxy {self.played.url}; }}
+        """
+        self.stack = contextlib.ExitStack()
+        self.second = second and self.stack.enter_context(daemon.serving(f"workers 1; site _ {{ {routes} }}"))
+        if second:
+            routes = "proxy second;"
         text = f"""
             workers 2;
             access_log {self.log} "{LOG}";
-            site x.b.test y.b.test {{
-                tls_certificate {certificates['b']};
-                proxy {self.origin.url};
-                route /socket {{ proxy {self.echo.url}; }}
-                route /nothing {{ proxy {self.origin.url}; }}
-                route /played/ {{ proxy {self.played.url}; }}
-            }}
-            site a.test {{
-                tls_certificate {certificates['a']};
-                http2 off;
-                proxy {self.origin.url};
-                route /socket {{ proxy {self.echo.url}; }}
-            }}
+            {f'upstream second {{ server 127.0.0.1:{self.second.http_port}; protocol h2; }}' if second else ''}
+            site x.b.test y.b.test {{ tls_certificate {certificates['b']}; {routes} }}
+            site a.test {{ tls_certificate {certificates['a']}; http2 off; {routes} }}
         """
         self.serving = daemon.serving(text, modules=["tls", "access-log"])
 
@@ -87,19 +90,19 @@ class House:
         return eventually(found, f"{target} in the log")[0]
 
     def __enter__(self):
-        self.weir = self.serving.__enter__()
+        self.weir = self.stack.enter_context(self.serving)
         return self
 
     def __exit__(self, *end):
         self.origin.stop()
         self.echo.stop()
         self.played.stop()
-        self.serving.__exit__(*end)
+        self.stack.__exit__(*end)
 
 
-@pytest.fixture(scope="module")
-def house(session_folder, certificates, chromium):
-    with House(session_folder, certificates) as one:
+@pytest.fixture(scope="module", params=["http1", "h2"])
+def house(request, session_folder, certificates, chromium):
+    with House(session_folder, certificates, second=request.param == "h2") as one:
         yield one
 
 

@@ -312,3 +312,32 @@ def test_nghttp(house, folder):
     assert request.body == b"x" * 100000
     connection.reply(body=b"done")
     assert done.communicate(timeout=30)[0] == b"done"
+
+
+def test_websocket_through_two(weir, origin):
+    """HTTP/2 to a second weir as well. Whoever ends its side first: the other's end is one, and no reset."""
+    second = weir(f"workers 1; site _ {{ proxy {origin.url}; }}")
+    first = weir(f"workers 1; upstream second {{ server 127.0.0.1:{second.http_port}; protocol h2; }}\n"
+                 "site _ { proxy second; }")
+    client = http2.connect(first)
+    assert client.is_alive()
+    for client_ends_first in (True, False):
+        stream = websocket(client)
+        connection = origin.take()
+        connection.accept_websocket()
+        assert dict(client.next_of(stream, HEADERS).payload)[":status"] == "200"
+        client.data(stream, b"up", end=client_ends_first)
+        assert connection.exactly(2) == b"up"
+        connection.send(b"down")
+        assert client.next_of(stream, DATA).payload == b"down"
+        if client_ends_first:
+            assert connection.is_closed()
+        connection.half_close()
+        last = client.next_of(stream, DATA, RST_STREAM)
+        assert last.type == DATA and last.flags & END_STREAM
+        if not client_ends_first:
+            client.data(stream, b"", end=True)
+            assert connection.is_closed()
+        connection.close()
+    assert client.is_alive()
+    assert "reset" not in first.log() + second.log()
