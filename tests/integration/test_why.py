@@ -301,7 +301,8 @@ def test_servers_that_speak_http2(weir):
     origin = AnsweringHttp2Origin()
     try:
         one = weir(f"""why_ring 9; workers 1; module headers; response_header set X-Id $request_id;
-            upstream u {{ server 127.0.0.1:1; server 127.0.0.1:{origin.port}; protocol h2; }} site a.test {{ proxy u; }}""")
+            upstream u {{ server 127.0.0.1:1; server 127.0.0.1:{origin.port}; protocol h2; }}
+            site a.test {{ proxy u; }}""")
         told = [asked(one, "/x")[1] for _ in range(2)]
     finally:
         origin.stop()
