@@ -182,6 +182,15 @@ weir_verdict decider_weigh(struct weir_req *r, const struct step *step, weir_ver
     return verdict == WEIR_SKIP ? WEIR_NEXT : verdict; /* satisfied, and the next one is asked too */
 }
 
+void deciders_forget(struct weir_req *r)
+{
+    if (!r->kept_refusal)
+        return;
+    r->rsp = r->kept_refusal->rsp;
+    r->kept_refusal = NULL;
+    forget_answer(r);
+}
+
 bool deciders_refuse(struct weir_req *r)
 {
     bool refuses = r->kept_refusal != NULL;

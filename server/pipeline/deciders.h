@@ -39,6 +39,9 @@ bool decider_may_let_in(const struct weir_req *r);
 /* The verdict that counts, for one of a weighed hook that has finished (not SUSPEND, not WAIT_BODY). */
 weir_verdict decider_weigh(struct weir_req *r, const struct step *step, weir_verdict verdict);
 
+/* The request is routed again: what refused it so far was said of another route. */
+void deciders_forget(struct weir_req *r);
+
 /* AUTH is through: true when a refusal is left over, which now is the answer. */
 bool deciders_refuse(struct weir_req *r);
 

@@ -48,8 +48,8 @@ static enum after reroute(struct walk *walk, const struct step *step)
     if (++r->reroutes > REROUTES_MOST)
         return answer(walk, 508, "routed in circles");
     r->proxy_path = STR_NONE;
+    deciders_forget(r);
     r->answered = false;
-    r->kept_refusal = NULL;
     return CHOOSE_AGAIN;
 }
 

@@ -80,8 +80,8 @@ static enum move take_reroute(struct weir_req *r, const struct step *step)
     }
     memset(r->engaged, 0, sizeof(r->engaged));
     r->proxy_path = STR_NONE;
+    deciders_forget(r);
     r->answered = false;
-    r->kept_refusal = NULL;
     request_enter(r, STAGE_IDENTIFY);
     r->step = UINT32_MAX; /* choose again, then GUARD and AUTH */
     return MOVE_ON;

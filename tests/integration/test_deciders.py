@@ -32,6 +32,7 @@ def gated(gate):
         module {gate}; module headers;
         gate on;
         response_header set X-Would "$would_refuse";
+        response_header set X-Why "<$error_module|$refuse_reason>";
         site a.test {{
             route /on {{ proxy {origin.url}; }}
             route /off {{ enforce off gate; proxy {origin.url}; }}
@@ -122,6 +123,12 @@ def test_a_refusal_outlives_what_shadow_mode_lets_through(gated, told, status):
         assert same[0] == same[1] and b"403 Forbidden" in same[0]
         assert response.get("Content-Type") == refused.get("Content-Type") and not response.has("X-Stamp")
         assert (response.get("X-Would") != "") == (told != "next")
+
+
+def test_another_route_knows_nothing_of_the_first_ones_refusal(gated):
+    """satisfy any: the address was refused, then the gate leads to a route that asks for none."""
+    response = asked(gated, "/any/denied", "reroute")
+    assert response.status == 200 and response.get("X-Why") == "<|>"
 
 
 @pytest.mark.parametrize("text, error", [

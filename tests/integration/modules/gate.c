@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gate.c: a decider that does at AUTH what the field X-Gate says, for the tests of `enforce` and `satisfy`:
  *
- *     skip next refuse reply close fail later-refuse later-skip
+ *     skip next refuse reply close fail later-refuse later-skip reroute (to /on)
  *
  * Before it decides it stamps X-Stamp on the response and X-User on the request. */
 #include <weir/weir.h>
@@ -41,6 +41,10 @@ static weir_verdict decide(weir_req *r, const void *conf, void *ctx_)
         return weir_refuse(r, 401, "the gate is shut");
     if (is(what, "reply"))
         return weir_reply(r, 302, WEIR_S("go away"));
+    if (is(what, "reroute") && weir_set_part(r, WEIR_PART_PATH, WEIR_S("/on")) == 0) {
+        weir_req_set(r, WEIR_S("X-Gate"), WEIR_S("next"));
+        return WEIR_REROUTE;
+    }
     if (is(what, "close"))
         return WEIR_CLOSE;
     if (is(what, "fail"))
