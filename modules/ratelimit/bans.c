@@ -26,7 +26,7 @@ static weir_verdict refuse(weir_req *r, const char *reason)
 static weir_verdict judge_by_list(weir_req *r, const struct conf *conf, const uint8_t address[16], uint64_t now)
 {
     const struct labels *labels = NULL;
-    const struct decision *decision = pull_find(address, now, &labels);
+    const struct decision *decision = conf->list_url.n ? pull_find(address, now, &labels) : NULL;
 
     if (!decision || pull_spares(conf, address) || weir_client_is_trusted(r))
         return WEIR_NEXT;

@@ -30,7 +30,7 @@ static struct {
     bool is_busy;          /* somebody asks, makes a table or writes: alone he changes newest */
     struct asked asked;
     uint64_t identity;     /* of server, key and size: another one is asked for everything */
-    bool needs_whole, is_failing, has_changed, is_told, has_had_whole;
+    bool needs_whole, is_failing, has_changed, is_told, has_had_whole, is_noted;
     uint64_t ticked, due, whole_due, tidied, written; /* WEIR_NOW_MS */
     uint64_t heard;                                   /* ms since 1970; 0: never */
     uint32_t left_out;
@@ -105,6 +105,7 @@ static void note(void)
     char trouble[WHY_ROOM + 16] = "", more[64] = "", age[64] = "not heard of yet";
 
     pthread_mutex_lock(&pull.lock);
+    pull.is_noted = true;
     size_t count = pull.newest ? pull.newest->in_force : 0, kib = pull.newest ? pull.newest->bytes / 1024 : 0;
     if (pull.heard)
         snprintf(age, sizeof(age), "heard of %" PRIu64 " s ago", wall > pull.heard ? (wall - pull.heard) / 1000 : 0);
@@ -396,7 +397,6 @@ void pull_tick(weir_mod *mod)
     uint64_t now = weir_now(WEIR_NOW_MS), wall = weir_now(WEIR_NOW_WALL_MS);
     const struct conf *conf = weir_thread_conf(mod);
     struct held_pulled *held = weir_thread_slot(mod);
-    static bool is_noted; /* under the lock */
 
     if (held)
         hold_newest(held); /* an idle worker lets go of the old one */
@@ -408,8 +408,9 @@ void pull_tick(weir_mod *mod)
     pull.ticked = now;
     enum task task = begin(conf, now, wall);
     struct asked asked = pull.asked;
-    bool has_list = conf && conf->list_url.n, ends = is_noted && !has_list;
-    is_noted = has_list;
+    bool has_list = conf && conf->list_url.n, may_note = pull.is_busy && pull.asked.task == ASK;
+    bool ends = pull.is_noted && !has_list && !may_note;
+    pull.is_noted &= !ends;
     pthread_mutex_unlock(&pull.lock);
     if (has_list)
         note();
