@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Other proxies as HTTP/2 clients of weir, in clear text and with TLS: HAProxy, nginx (grpc_pass), Apache
-(mod_proxy_http2). What a client of theirs asks in HTTP/1.1 reaches weir as streams."""
+(mod_proxy_http2). What a client of theirs asks in HTTP/1.1 reaches weir as streams, and goes on to origins that speak
+HTTP/1.1, or to a second weir in HTTP/2."""
 
+import contextlib
 import os
 import threading
 
@@ -94,19 +96,27 @@ PEERS = {"haproxy": haproxy, "nginx": nginx, "apache": apache}
 
 
 class House:
-    def __init__(self, folder, certificates):
+    def __init__(self, folder, certificates, second):
+        """second: a weir between this one and the origins, asked in HTTP/2."""
         self.origin, self.played, self.echo = AnsweringOrigin(site), Origin(), EchoServer()
-        self.log, self.authority = folder / "peers.log", certificates.path("ca.crt")
+        self.log, self.authority = folder / f"peers{second:d}.log", certificates.path("ca.crt")
+        routes = f"""
+            proxy {self.origin.url};
+            route /played/ {{ proxy {self.played.url}; }}
+            route /small/ {{ max_body 1000; proxy {self.origin.url}; }}
+            route /socket {{ proxy {self.echo.url}; }}
+        """
+        self.stack = contextlib.ExitStack()
+        upstream = ""
+        if second:
+            one = self.stack.enter_context(daemon.serving(f"site a.test {{ {routes} }}"))
+            upstream = f"upstream second {{ server 127.0.0.1:{one.http_port}; protocol h2; }}"
+            routes = "proxy second;"
         text = f"""
             trusted_proxies 127.0.0.1;
             access_log {self.log} "{LOG}";
-            site a.test {{
-                tls_certificate {certificates['a']}; https_redirect off;
-                proxy {self.origin.url};
-                route /played/ {{ proxy {self.played.url}; }}
-                route /small/ {{ max_body 1000; proxy {self.origin.url}; }}
-                route /socket {{ proxy {self.echo.url}; }}
-            }}
+            {upstream}
+            site a.test {{ tls_certificate {certificates['a']}; https_redirect off; {routes} }}
         """
         self.serving = daemon.serving(text, modules=["tls", "access-log"])
 
@@ -121,19 +131,30 @@ class House:
         return eventually(found, f"{target} in the log")
 
     def __enter__(self):
-        self.weir = self.serving.__enter__()
+        self.weir = self.stack.enter_context(self.serving)
         return self
 
     def __exit__(self, *end):
-        self.serving.__exit__(*end)
+        self.stack.__exit__(*end)
         self.echo.stop()
         self.origin.stop()
         self.played.stop()
 
 
+# (peer, TLS between it and weir, HTTP/2 behind weir)
+CASES = [(name, tls, False) for name in PEERS for tls in (False, True)]
+CASES += [("haproxy", True, True), ("nginx", False, True), ("apache", True, True)]
+
+
+@pytest.fixture(scope="module", params=CASES,
+                ids=lambda one: f"{one[0]}-{'tls' if one[1] else 'clear'}{'-h2' if one[2] else ''}")
+def case(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def house(session_folder, certificates):
-    with House(session_folder, certificates) as one:
+def house(case, session_folder, certificates):
+    with House(session_folder, certificates, second=case[2]) as one:
         yield one
 
 
@@ -159,11 +180,10 @@ class Peer:
             client.close()
 
 
-@pytest.fixture(scope="module", params=[(name, tls) for name in PEERS for tls in (False, True)],
-                ids=lambda one: f"{one[0]}-{'tls' if one[1] else 'clear'}")
-def peer(request, house, session_folder):
-    name, tls = request.param
-    one = Peer(name, tls, session_folder / f"peer-{name}-{tls}", house)
+@pytest.fixture(scope="module")
+def peer(case, house, session_folder):
+    name, tls, second = case
+    one = Peer(name, tls, session_folder / f"peer-{name}-{tls}-{second}", house)
     yield one
     one.program.stop()
 
@@ -377,7 +397,7 @@ def test_a_restart(peer, certificates, weir, session_folder):
     house.authority = certificates.path("ca.crt")
     house.weir = weir(text % "first", modules=["tls"])
     house.weir.http_port, house.weir.https_port = [int(word.strip(";")) for word in ports.split()[1::2]]
-    one = Peer(peer.name, peer.tls, session_folder / f"restart-{peer.name}-{peer.tls}", house)
+    one = Peer(peer.name, peer.tls, session_folder / f"restart-{peer.name}-{peer.tls}-{peer.port}", house)
     try:
         client = one.client()
         assert client.get("/").body == b"first"
@@ -393,11 +413,12 @@ def test_a_restart(peer, certificates, weir, session_folder):
 # -- programs ----------------------------------------------------------------------------------------------------------
 
 
-def test_curl_in_parallel_with_tls(house, certificates, folder):
+def test_curl_in_parallel_with_tls(session_folder, certificates, folder):
     (folder / "up").write_bytes(b"\3" * 1000000)
-    port = house.weir.https_port
-    urls = [word for number in range(20) for word in ("-o", folder / f"out{number}", f"https://a.test:{port}/up")]
-    curl("--parallel", "--parallel-max", "20", "--cacert", certificates.path("ca.crt"), "--resolve",
-         f"a.test:{port}:127.0.0.1", "--http2", "-X", "POST", "--data-binary", f"@{folder / 'up'}", *urls)
+    with House(session_folder, certificates, second=False) as house:
+        port = house.weir.https_port
+        urls = [word for number in range(20) for word in ("-o", folder / f"out{number}", f"https://a.test:{port}/up")]
+        curl("--parallel", "--parallel-max", "20", "--cacert", certificates.path("ca.crt"), "--resolve",
+             f"a.test:{port}:127.0.0.1", "--http2", "-X", "POST", "--data-binary", f"@{folder / 'up'}", *urls)
     for number in range(20):
         assert (folder / f"out{number}").read_bytes() == b"POST 1000000 3000000 -"
