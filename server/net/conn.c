@@ -255,9 +255,18 @@ static bool look_for_reset(struct conn *conn)
     return call(conn, conn->calls->on_readable);
 }
 
+/* It is never far from now. */
+static uint64_t recheck_time(const struct conn *conn)
+{
+    uint64_t now = clock_ms();
+
+    return conn->recheck ? now + (uint64_t)(int64_t)(int32_t)(conn->recheck - (uint32_t)now) : 0;
+}
+
 static void arm(struct conn *conn)
 {
-    uint64_t at = !conn->due || (conn->recheck && conn->recheck < conn->due) ? conn->recheck : conn->due;
+    uint64_t recheck = recheck_time(conn);
+    uint64_t at = !conn->due || (recheck && recheck < conn->due) ? recheck : conn->due;
 
     if (at)
         deadline_set_at(&conn->deadline, at);
@@ -270,7 +279,7 @@ static void on_deadline(struct deadline *deadline)
     struct conn *conn = list_entry(deadline, struct conn, deadline);
     uint64_t now = clock_ms();
 
-    if (conn->recheck && conn->recheck <= now) {
+    if (conn->recheck && recheck_time(conn) <= now) {
         conn->recheck = 0;
         if (!look_for_reset(conn))
             return;
@@ -285,7 +294,8 @@ static void on_deadline(struct deadline *deadline)
 
 void conn_recheck_later(struct conn *conn)
 {
-    conn->recheck = deadline_time(CONN_RECHECK);
+    conn->recheck = (uint32_t)deadline_time(CONN_RECHECK);
+    conn->recheck += conn->recheck == 0; /* that would say "not set" */
     arm(conn);
 }
 
@@ -456,7 +466,8 @@ void conn_close(struct conn *conn)
     list_remove(&conn->later.link);
     conn->steps_later = conn->owner_later = false;
     deadline_cancel(&conn->deadline);
-    conn->due = conn->recheck = 0;
+    conn->due = 0;
+    conn->recheck = 0;
     io_remove(&conn->io);
     if (conn->transport)
         conn->transport->close(conn->transport_state);

@@ -61,9 +61,10 @@ struct conn {
     bool is_shaking : 1, was_resumed : 1; /* inside transport->handshake(), and resumed from there */
     bool steps_later : 1;         /* what `later` is for: a step of its own that must not run inside the owner's call */
     bool owner_later : 1;         /* ... or the owner's */
+    uint32_t recheck;             /* after a short read (see Note), in ms of clock_ms(), its low bits; 0: not set */
     struct deferred later;
-    struct deadline deadline;     /* the earlier one of these two, both in ms of clock_ms(); 0: not set */
-    uint64_t due, recheck;        /* the owner's; and after a short read: see Note */
+    struct deadline deadline;     /* the earlier one of due and recheck */
+    uint64_t due;                 /* the owner's, in ms of clock_ms(); 0: not set */
 };
 
 /* A connected descriptor (nonblocking, close-on-exec), which is taken. False: it was closed. What can be read

@@ -84,17 +84,20 @@ static void on_due(struct conn *conn)
     c->codec->due(c);
 }
 
-/* Asked of the kernel only when somebody wants to know: a listener on all addresses cannot tell. */
-void session_local_address(struct weir_conn *c, uint8_t out[16])
+/* Asked of the kernel when somebody wants to know, and each time: a listener on all addresses cannot tell, and idle
+ * connections should not pay for it with 16 bytes each. */
+void session_local_address(const struct weir_conn *c, uint8_t out[16])
 {
     struct addr local;
 
-    if (!c->is_unix && !c->knows_local) {
+    memset(out, 0, 16);
+    if (c->is_unix)
+        return;
+    if (conn_fd(&c->conn) >= 0)
         addr_of_socket(conn_fd(&c->conn), false, &local);
-        addr_bytes(&local, c->local);
-        c->knows_local = true;
-    }
-    memcpy(out, c->local, 16);
+    else
+        local = c->point->addr; /* of a dry run, or closed */
+    addr_bytes(&local, out);
 }
 
 bool session_client(const struct weir_conn *c, uint8_t out[16], uint16_t *port)

@@ -48,11 +48,11 @@ struct weir_conn {
     uint32_t client_place;     /* where its address is counted */
     uint32_t idle_since;       /* ms, as far as they fit */
     uint32_t requests;
-    uint8_t peer[16], local[16];
+    uint8_t peer[16];
     uint16_t peer_port, local_port;
     uint16_t step;             /* of the conn hooks of this stage */
     enum stage stage : 8;
-    bool is_idle : 1, is_tls : 1, is_unix : 1, closing : 1, reaped : 1, knows_local : 1, awaits_proxy_header : 1;
+    bool is_idle : 1, is_tls : 1, is_unix : 1, closing : 1, reaped : 1, awaits_proxy_header : 1;
     bool is_timed : 1;
 };
 
@@ -98,7 +98,7 @@ void sessions_drain(struct pipeline_worker *pw); /* idle ones close now, others 
 void sessions_close(struct pipeline_worker *pw); /* all, at once */
 void session_close(struct weir_conn *c);         /* now; a running request is told */
 void session_note_idle(struct weir_conn *c, bool is_idle); /* nothing is under way on it from now on, or something */
-void session_local_address(struct weir_conn *c, uint8_t out[16]);
+void session_local_address(const struct weir_conn *c, uint8_t out[16]); /* a system call */
 /* Whom the connection is for: whom its PROXY header names, else the peer. False: no address is known of it (a local
  * socket, or a header that says nothing); out and port are the peer's then. */
 bool session_client(const struct weir_conn *c, uint8_t out[16], uint16_t *port);

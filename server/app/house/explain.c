@@ -370,9 +370,8 @@ static void run(struct explaining *x, const uint8_t client[16])
     static const struct codec_calls no_codec; /* a dry run never comes to it */
     static _Thread_local struct weir_conn conn;
 
-    conn = (struct weir_conn){ .point = x->use->point, .is_tls = x->is_https, .knows_local = true };
+    conn = (struct weir_conn){ .point = x->use->point, .is_tls = x->is_https, .conn.io.fd = -1 };
     memcpy(conn.peer, client, 16);
-    addr_bytes(&x->use->point->addr, conn.local);
     conn.local_port = addr_port(&x->use->point->addr);
     x->r = request_create(&conn, &no_codec, NULL);
     if (!x->r) {

@@ -584,9 +584,9 @@ static void the_due_time_and_the_look_for_a_reset_are_two(void **state)
     conn_set_due(&end->conn, 1);
     TURN_UNTIL(end->due);
     assert_true(end->conn.recheck);
-    assert_int_equal(end->conn.deadline.at, end->conn.recheck);
+    assert_int_equal((uint32_t)end->conn.deadline.at, end->conn.recheck);
     conn_cancel_due(&end->conn);
-    assert_int_equal(end->conn.deadline.at, end->conn.recheck);
+    assert_int_equal((uint32_t)end->conn.deadline.at, end->conn.recheck);
     close(peer);
     end_destroy(end);
 }
