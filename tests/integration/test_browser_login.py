@@ -267,7 +267,7 @@ def test_a_websocket_behind_the_gate(known, house):
     house.ask_gate("POST", "/clock?later=4000")
     assert known.run(SOCKET, url) == "refused"
     assert len(house.echo.handshakes) == count
-    house.logs("HTTP/2.0 GET /socket (302|401|403) user= by=")
+    house.logs("HTTP/2.0 GET /socket (302|401|403) user= by=auth")
 
 
 def test_a_long_websocket_outlives_its_session(known, house):

@@ -112,6 +112,7 @@ def rested(abused):
 
     eventually(is_over, "all connections are over")
     eventually(lambda: abused.fds() <= abused.fds_at_rest, "all descriptors are given back")
+    abused.origin.close_all()  # what was given up before it was accepted
 
 
 REQUEST = (b"PUT /x HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
