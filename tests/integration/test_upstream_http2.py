@@ -263,6 +263,30 @@ def test_one_stream_a_connection_and_many_requests(weir, answering_h2):
     assert origin.accepted <= 8
 
 
+def test_who_waits_for_a_stream_waits_no_longer_than_for_a_connection(weir, h2_origin):
+    one = weir("timeout connect=700ms; " + upstream(h2_origin.port))
+    client = connect(one)
+    first = client.request()
+    server = h2_origin.serve({MAX_STREAMS: 1})
+    server.respond(server.asked().stream)
+    client.response(first)
+    busy = {}
+    for n in range(8):
+        stream = client.request(path=f"/{n}")
+        server = server if n == 0 else h2_origin.serve({MAX_STREAMS: 1})
+        busy[stream] = (server, server.asked().stream)
+    waits = client.request(path="/9")
+    assert client.response(waits).status == 503
+    assert "no stream to the server became free" in one.log()
+    late = client.request(path="/late")
+    stream, (server, number) = next(iter(busy.items()))
+    server.respond(number, body=b"first")
+    assert client.response(stream).body == b"first"
+    asked = server.asked()
+    server.respond(asked.stream, body=b"its turn")
+    assert client.response(late).body == b"its turn"
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_refused_stream_is_tried_again(weir, h2_origin, method):
     one = weir(upstream(h2_origin.port))
