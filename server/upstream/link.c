@@ -389,11 +389,12 @@ static const char *why_no_more(const struct link *link, int64_t n)
     return link->conn.why ? link->conn.why : "connection broke";
 }
 
+/* Whether or not the server reads: what it sends is bounded by windows and budgets, and it may wait for us to read. */
 static void receive(struct link *link)
 {
     int64_t in_all = 0;
 
-    while (!link->dead && link->out.n < OUT_MOST && conn_may_read(&link->conn)) {
+    while (!link->dead && conn_may_read(&link->conn)) {
         if (in_all >= TURN_MOST)
             break;
         int64_t n = intake_read(&link->in, &link->conn, link->open ? BLOCK_LARGE : BLOCK_SMALL);
@@ -470,7 +471,7 @@ static void flush(struct link *link)
     if (link->dead || link->closed)
         return;
     serve_queue(link->pool);
-    if (rc == 1 && !link->dead && conn_may_read(&link->conn))
+    if (!link->dead && conn_may_read(&link->conn))
         receive(link);
 }
 

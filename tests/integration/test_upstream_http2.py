@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`protocol h2;`: requests of either version over shared HTTP/2 connections to the origin (RFC 9113, 9110 7)."""
 
+import ssl
+
 import pytest
 
 from lib import http2, http2_origin
@@ -433,6 +435,20 @@ def test_tls_with_alpn(weir, answering_h2, certificates):
     assert origin.accepted == 1
 
 
+def test_a_certificate_of_weirs_own_and_checks_over_tls(weir, answering_h2, certificates):
+    context = certificates.server("origin")
+    context.set_alpn_protocols(["h2"])
+    context.load_verify_locations(certificates.path("ca.crt"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    origin = answering_h2(tls=context)
+    one = weir(over_tls(origin.port, f"tls_ca {certificates.path('ca.crt')};",
+                        f"tls_client_certificate {certificates['alice']};", "health_check uri=/up interval=100ms;"))
+    assert one.get().status == 200
+    eventually(lambda: any(asked.fields[":path"] == "/up" and asked.fields[":scheme"] == "https"
+                           for asked in list(origin.requests)), "a check")
+    assert metrics_of(one).sum("weir_upstream_checks_total", "result=bad") == 0
+
+
 def test_a_tls_server_that_does_not_choose_it(weir, answering, certificates):
     context = certificates.server("origin")
     context.set_alpn_protocols(["http/1.1"])
@@ -646,3 +662,30 @@ def test_large_heads_both_ways(weir, answering_h2, version):
     else:
         got = connect(one).get("/", ("x-large", value), ("x-larger", value))
         assert got.status == 200 and got["x-back"] == value
+
+
+def test_grpc_shaped_answers_survive_either_version(weir, origin, h2_origin):
+    """An HTTP/1.1 origin behind a client of HTTP/2: trailers come as trailers; and the other way round."""
+    one = weir(f"upstream h1 {{ server 127.0.0.1:{origin.port}; }} "
+               f"upstream h2 {{ server 127.0.0.1:{h2_origin.port}; protocol h2; }} "
+               "site one.test { proxy h1; } site two.test { proxy h2; }")
+    client = connect(one)
+    stream = client.request(("te", "trailers"), ("content-type", "application/grpc"), method="POST",
+                            path="/s/M", authority="one.test", body=b"\0\0\0\0\1x")
+    connection = origin.take()
+    request = connection.request()
+    assert request.get("TE") == "trailers" and request.body == b"\0\0\0\0\1x"
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    b"6\r\n\0\0\0\0\1y\r\n0\r\ngrpc-status: 0\r\ngrpc-message: fine\r\n\r\n")
+    answer = client.response(stream)
+    assert answer.body == b"\0\0\0\0\1y" and answer.trailers == {"grpc-status": "0", "grpc-message": "fine"}
+    old = one.connect()
+    old.request("POST", "/s/M", "TE: trailers", "Content-Type: application/grpc", host="two.test",
+                body=b"\0\0\0\0\1x")
+    server = h2_origin.serve()
+    asked = server.asked()
+    assert asked.fields["te"] == "trailers" and asked.body == b"\0\0\0\0\1x"
+    server.respond(asked.stream, 200, ("content-type", "application/grpc"), body=b"\0\0\0\0\1y",
+                   trailers=[("grpc-status", "0"), ("grpc-message", "fine")])
+    answer = old.response()
+    assert answer.body == b"\0\0\0\0\1y" and set(answer.trailers) == {("grpc-status", "0"), ("grpc-message", "fine")}
