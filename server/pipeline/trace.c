@@ -112,12 +112,13 @@ static struct trace_text put_target(struct trace *trace, str path, bool has_quer
     return put_text(trace, (str){ room, out.n }, TARGET_MOST);
 }
 
+/* Without its fragment, which may be a token. */
 static struct trace_text put_url(struct trace *trace, str url)
 {
-    size_t mark = str_find(url, '?');
-    str query = str_from(url, mark + 1);
+    str sent = str_upto(url, str_find(url, '#'));
+    size_t mark = str_find(sent, '?');
 
-    return put_target(trace, str_upto(url, mark), mark < url.n, str_upto(query, str_find(query, '#')));
+    return put_target(trace, str_upto(sent, mark), mark < sent.n, str_from(sent, mark + 1));
 }
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
@@ -326,6 +327,7 @@ void trace_end(struct weir_req *r)
     trace->error = put_text(trace, r->error_text, REASON_MOST);
     if (!trace->listener.n) /* it never got to a route */
         put_listener(r, false, &choice);
+    memset(trace->files, 0, sizeof(trace->files)); /* names in a configuration that may go */
     r->trace = NULL;
     mem_hold(-TRACE_BYTES);
     give(pipeline_worker_self(), remember(trace));

@@ -149,8 +149,8 @@ def test_mistakes_are_placed(folder, text, place):
 def test_slow_readers_of_large_answers_are_bounded(weir, answering):
     """max_memory: what they hold is bounded, health checks are served, and all is well when they are gone."""
     large = answering(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000)
-    one = weir(f"workers 1; max_memory 8m; site _ {{ route / {{ proxy {large.url}; }} route = /up {{ health; }} "
-               "route = /here { respond 200 here; } }")
+    one = weir(f"workers 1; max_memory 8m; why_ring 9; site _ {{ route / {{ proxy {large.url}; }} "
+               "route = /up { health; } route = /here { respond 200 here; } }")
     slow = []
 
     def asks_until_shed():
@@ -162,6 +162,8 @@ def test_slow_readers_of_large_answers_are_bounded(weir, answering):
 
     shed = eventually(asks_until_shed, "a request is shed", PATIENCE * 4)
     assert shed.get("Retry-After") == "1" and shed.get("Connection") == "close"
+    refused = eventually(lambda: one.ask("GET", "/v1/why?refused")[1]["requests"], "the refusal in the ring")[0]
+    assert (refused["refused_by"], refused["reason"], refused["status"]) == ("weir", "too much memory in use", 503)
     assert one.get("/up").status == 200
     assert overload(one)["requests_shed"] >= 1
     assert overload(one)["memory"] <= 10 * 1024 * 1024

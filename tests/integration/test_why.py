@@ -70,6 +70,7 @@ site a.test {
         allow 10.0.0.0/8;
         auth basic users;
         respond 200 in; }
+    route /fragment/ { redirect 303 "https://b.test/in#token=$arg_token"; }
     route /moved/ { redirect 302 "https://b.test$path?token=$arg_token"; }
 }
 site *.b.test { respond 204; }
@@ -244,7 +245,9 @@ def test_nothing_secret_is_kept(served):
     assert response.status == 302 and "hunter2" in response.get("Location")
     assert told["url"] == "http://a.test/moved/x?token=*&*&empty=&a=*"
     assert module_step(told, "redirect")["reason"] == "https://b.test/moved/x?token=*"
-    texts = str(told) + served.cli("why", told["id"]).stdout + served.cli("why").stdout
+    fragment = asked(served, "/fragment/?token=hunter2")[1]
+    assert module_step(fragment, "redirect")["reason"] == "https://b.test/in"
+    texts = str(told) + str(fragment) + served.cli("why", told["id"]).stdout + served.cli("why").stdout
     assert [one for one in secrets if one in texts] == []
 
 
