@@ -330,11 +330,16 @@ static void connect_fresh(struct exchange *x)
         connect_to(x, &server_of(x)->addr);
 }
 
+/* However often that happens, it waits no longer than it would have. */
 void exchange_connect_again(struct exchange *x)
 {
+    uint64_t due = x->phase == EXCHANGE_CONNECTING ? x->deadline.at : 0;
+
     exchange_let_go(x);
     if (!x->carrier->take(x, NULL))
         connect_fresh(x);
+    if (due && x->phase == EXCHANGE_CONNECTING && deadline_is_set(&x->deadline))
+        deadline_set_at(&x->deadline, due);
 }
 
 void exchange_go(struct exchange *x)

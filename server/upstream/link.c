@@ -239,10 +239,7 @@ static void tell_waiting(struct link *link, const char *why)
         str parts[] = { layer, str_of(why) }, text = { why, 1 };
         if (why == link->conn.why) /* what it says is meant to stand behind something */
             text = arena_concat(x->r->arena, parts, 2);
-        if (link->codec)
-            exchange_connect_again(x);
-        else
-            exchange_connect_failed(x, text.p ? text.p : "connection failed");
+        exchange_connect_failed(x, text.p ? text.p : "connection failed");
     }
 }
 
@@ -328,7 +325,7 @@ static void serve_waiting(struct link *link)
             begin(link, stream, false);
         } else {
             wait_in_queue(link->pool, stream);
-            exchange_connect_again(stream->x);
+            exchange_refused(stream->x);
         }
     }
 }

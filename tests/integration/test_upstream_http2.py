@@ -689,3 +689,19 @@ def test_grpc_shaped_answers_survive_either_version(weir, origin, h2_origin):
                    trailers=[("grpc-status", "0"), ("grpc-message", "fine")])
     answer = old.response()
     assert answer.body == b"\0\0\0\0\1y" and set(answer.trailers) == {("grpc-status", "0"), ("grpc-message", "fine")}
+
+
+def test_a_websocket_for_a_server_that_never_settles(weir, h2_origin):
+    """It waits for SETTINGS, once."""
+    one = weir(upstream(h2_origin.port))
+    client = one.connect().request("GET", "/", *WEBSOCKET)
+    connection = h2_origin.accept()
+    connection.until(http2.PREFACE)
+    connection.close()
+    assert client.response().status == 502
+    assert h2_origin.is_quiet()
+    client = one.connect().request("GET", "/", *WEBSOCKET)
+    server = h2_origin.serve(start=False)
+    server.send(http2.pack(http2.SETTINGS, 0, 0) + http2.pack(http2.GOAWAY, 0, 0, bytes(8)))
+    assert client.response().status == 502
+    assert h2_origin.is_quiet()
