@@ -21,6 +21,7 @@ EXPECT = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length:
 UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 LONGEST = 4.0  # seconds; each deadline below is far shorter, lingering is two seconds
+MS = 2 if SLOWNESS > 1 else 1  # what a deadline counts in: a step of a test must fit in
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,8 @@ def module_stage():
         sock.setblocking(False)
         sock.connect_ex(full.getsockname())
     text = f"""workers 1;
-               timeout header=300ms body=400ms send=400ms idle=300ms connect=300ms response=600ms tunnel=400ms;
+               timeout header={300 * MS}ms body={400 * MS}ms send={400 * MS}ms idle={300 * MS}ms
+                       connect={300 * MS}ms response={600 * MS}ms tunnel={400 * MS}ms;
                upstream quick {{ server 127.0.0.1:{origin.port} max_fails=0; keepalive 8 timeout=300ms; }}
                site _ {{ route /full/ {{ proxy http://127.0.0.1:{full.getsockname()[1]}; }}
                          route / {{ proxy quick; }} }}"""

@@ -219,15 +219,15 @@ def test_an_origin_that_does_not_answer_in_time_is_504(weir, origin):
 
 def test_response_timeout_is_an_idle_time(weir, origin):
     """An answer that comes slowly but steadily is no failure."""
-    one = weir(f"timeout response=500ms; site _ {{ proxy {origin.url}; }}")
+    one = weir(f"timeout response=1500ms; site _ {{ proxy {origin.url}; }}")
     client = one.connect()
     client.send(GET)
     connection = origin.take()
     connection.request()
-    connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
     client.head()
-    for _ in range(8):
-        assert client.is_silent(0.1)
+    for _ in range(6):
+        assert client.is_silent(0.3)
         connection.send(b"x")
         assert client.exactly(1) == b"x"
 
