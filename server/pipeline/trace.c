@@ -179,10 +179,11 @@ static struct trace *remember(struct trace *trace)
 /* Where its number belongs; of two the newer one stays. */
 static void put_back(struct trace *trace, uint32_t size)
 {
-    uint32_t slot = (uint32_t)((trace->sequence - 1) % size);
+    uint64_t sequence = trace->sequence; /* once it is back, a worker may have it */
+    uint32_t slot = (uint32_t)((sequence - 1) % size);
     struct trace *other = exchange(slot, trace);
 
-    if (other && other->sequence > trace->sequence)
+    if (other && other->sequence > sequence)
         other = exchange(slot, other);
     mem_free(other);
 }
