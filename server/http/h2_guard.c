@@ -5,12 +5,12 @@
 
 enum { BLOCK_FRAMES_MOST = 9, BYTES_PER_WINDOW_UPDATE = 2048 };
 
-/* A burst, and how many come back a second. A browser drops a page with a hundred pictures at once; nobody honest is
- * near the others. */
+/* A burst, and how many come back a second. A browser drops a page with a hundred pictures at once, and a map its tiles
+ * at each step of a zoom; nobody honest is near the others. */
 static const struct {
     uint32_t burst, rate;
 } budgets[H2_ABUSE_COUNT] = {
-    [H2_ABUSE_RESETS] = { 256, 32 },   [H2_ABUSE_OUR_RESETS] = { 100, 10 }, [H2_ABUSE_SETTINGS] = { 32, 2 },
+    [H2_ABUSE_RESETS] = { 500, 100 },  [H2_ABUSE_OUR_RESETS] = { 100, 10 }, [H2_ABUSE_SETTINGS] = { 32, 2 },
     [H2_ABUSE_PING] = { 100, 10 },     [H2_ABUSE_PRIORITY] = { 512, 100 },  [H2_ABUSE_EMPTY] = { 100, 50 },
     [H2_ABUSE_WINDOW] = { 2000, 200 }, [H2_ABUSE_UNKNOWN] = { 200, 20 },   [H2_ABUSE_REFUSED] = { 1000, 100 },
 };

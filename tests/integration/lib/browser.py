@@ -3,7 +3,8 @@
 
 Shape:   one Chromium for all tests; new_page() is a tab without cookies or cache, for a test to begin with.
          Names below .test are 127.0.0.1, and the tests' CA is trusted, as an administrator would have it trusted.
-Life:    chromedriver and whatever it starts are one process group, which stop() ends."""
+Life:    chromedriver and whatever it starts are one process group, which stop() ends, or a watcher when the tests are
+         killed."""
 
 import contextlib
 import http.client
@@ -12,6 +13,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 
 from lib.patience import PATIENCE, SLOWNESS, eventually
 from lib.ports import free_port
@@ -25,6 +27,8 @@ ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--dis
              "--disable-default-apps", "--disable-extensions", "--disable-sync", "--disable-breakpad",
              "--password-store=basic", "--no-proxy-server", "--dns-prefetch-disable", "--mute-audio",
              "--window-size=800,600", "--host-resolver-rules=MAP *.test 127.0.0.1"]
+
+WATCH = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
 
 
 class BrowserError(Exception):
@@ -52,6 +56,9 @@ class Browser:
             self.process = subprocess.Popen([driver, f"--port={self.port}"], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, start_new_session=True,
                                             env=dict(env, HOME=str(folder), TMPDIR=str(folder)))
+        self.watcher = subprocess.Popen([sys.executable, "-c", WATCH, str(self.process.pid)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                        start_new_session=True)
         try:
             self._start(program)
         except BaseException:
@@ -82,6 +89,8 @@ class Browser:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
+        self.watcher.kill()
+        self.watcher.communicate()
         eventually(lambda: not self.processes(), "the browser's processes are gone")
 
     def processes(self):

@@ -10,7 +10,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { PING_BURST = 100, RESET_BURST = 256 };
+enum { PING_BURST = 100, RESET_BURST = 500 };
 
 static struct h2_guard guard;
 static struct h2_fault fault;
@@ -217,8 +217,8 @@ static void floods_end(void **state)
         { 6, H2_SETTINGS, 0, H2_OPEN, H2_ABUSE_SETTINGS, 100 },
         { 5, H2_PRIORITY, 0, H2_OPEN, H2_ABUSE_PRIORITY, 1000 },
         { 8, H2_PRIORITY_UPDATE, 0, H2_OPEN, H2_ABUSE_PRIORITY, 1000 },
-        { 4, H2_RST_STREAM, 0, H2_OPEN, H2_ABUSE_RESETS, 500 },
-        { 4, H2_RST_STREAM, 0, H2_CLOSED, H2_ABUSE_RESETS, 500 },
+        { 4, H2_RST_STREAM, 0, H2_OPEN, H2_ABUSE_RESETS, 1000 },
+        { 4, H2_RST_STREAM, 0, H2_CLOSED, H2_ABUSE_RESETS, 1000 },
         { 0, H2_DATA, 0, H2_OPEN, H2_ABUSE_EMPTY, 200 },
         { 200, H2_DATA, H2_FLAG_PADDED, H2_OPEN, H2_ABUSE_EMPTY, 200 },
         { 4, H2_WINDOW_UPDATE, 0, H2_OPEN, H2_ABUSE_WINDOW, 3000 },
