@@ -166,6 +166,8 @@ static bool connect_to(struct exchange *x, const struct addr *to)
             stream_free(s);
         return false;
     }
+    if (s->of && x->target < 0)
+        exchange_goes_along(x, to, &s->of->to);
     if (x->local->pools[x->server]->queued > LINK_QUEUE_MOST)
         exchange_fail(x, 503, "too many wait for a stream to the server");
     else

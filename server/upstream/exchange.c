@@ -254,6 +254,39 @@ static struct addr addr_of(const struct sockaddr_storage *storage)
     return to;
 }
 
+/* In turn, but none twice while there are others. */
+static unsigned next_in_turn(struct exchange *x)
+{
+    struct pool *pool = pool_of(x);
+    unsigned count = pool->addresses.count, k = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        k = pool->next_address++ % count;
+        if (!(x->targets_tried >> k & 1))
+            break;
+    }
+    x->targets_tried |= 1u << k;
+    return k;
+}
+
+static int index_of_address(const struct pool *pool, const struct addr *to)
+{
+    for (unsigned i = 0; i < pool->addresses.count; i++)
+        if (memcmp(&pool->addresses.addresses[i], &to->storage, sizeof(to->storage)) == 0)
+            return (int)i;
+    return -1;
+}
+
+void exchange_goes_along(struct exchange *x, const struct addr *wanted, const struct addr *to)
+{
+    int not = index_of_address(pool_of(x), wanted), but = index_of_address(pool_of(x), to);
+
+    if (not < 0 || but < 0)
+        return;
+    x->targets_tried &= ~(1u << not);
+    x->targets_tried |= 1u << but;
+}
+
 /* Which of the name's addresses is next: by priority and weight where it has SRV records, else in turn. */
 static struct addr next_address(struct exchange *x)
 {
@@ -263,7 +296,7 @@ static struct addr next_address(struct exchange *x)
     x->addresses_tried++;
     x->target = all->is_service ? service_choose(&pool->service, all, x->targets_tried) : -1;
     if (x->target < 0)
-        return addr_of(&all->addresses[pool->next_address++ % all->count]);
+        return addr_of(&all->addresses[next_in_turn(x)]);
     x->targets_tried |= 1u << x->target;
     return addr_of(&all->addresses[x->target]);
 }

@@ -69,7 +69,7 @@ struct exchange {
     bool is_malformed;          /* what the server sent is no HTTP */
     int32_t sticks_to; /* the server that the client's cookie names; -1: none that holds */
     unsigned addresses_tried; /* of the server's name */
-    uint32_t targets_tried;   /* of its SRV records, a bit each */
+    uint32_t targets_tried;   /* of them, or of its SRV records, a bit each */
     int target;               /* the one it goes to; -1: the name has no such records */
     bool renews_cookie;
     bool on_trial;     /* this request tells whether the server is back */
@@ -106,6 +106,8 @@ void exchange_malformed(struct exchange *x, const char *why);
 void exchange_begin(struct exchange *x, bool reused, bool made);
 void exchange_connect_failed(struct exchange *x, const char *why); /* what was leased is let go of */
 void exchange_connected(struct exchange *x); /* as far as TCP goes */
+/* It waits for a connection to another of the name's addresses than it had chosen. */
+void exchange_goes_along(struct exchange *x, const struct addr *wanted, const struct addr *to);
 void exchange_connect_again(struct exchange *x); /* what it waited for is not to be had */
 void exchange_refused(struct exchange *x); /* unseen by the server: any request may go again */
 void exchange_reset(struct exchange *x, const char *why); /* by the server, which has seen it */

@@ -8,7 +8,9 @@ import time
 
 import pytest
 
+from lib import http2_origin
 from lib.daemon import run_weir
+from lib.http2 import connect
 from lib.patience import PATIENCE, SLOWNESS, eventually
 from lib.ports import free_port
 from lib.program import need
@@ -157,3 +159,37 @@ def test_mistakes_are_refused(folder, text, message):
     (folder / "weir.conf").write_text(f"state_dir {folder}/s; {text} site _ {{ respond 200 ok; }}")
     done = run_weir("check", "-c", folder / "weir.conf")
     assert done.returncode == 1 and message in done.stderr, done.stderr
+
+
+@pytest.fixture
+def http2_pair():
+    """Two origins of HTTP/2 on one port of two addresses."""
+    first = http2_origin.AnsweringHttp2Origin(lambda asked: (200, [], b"one"))
+    second = http2_origin.AnsweringHttp2Origin(lambda asked: (200, [], b"two"), address=("127.0.0.2", first.port))
+    yield first, second
+    first.stop()
+    second.stop()
+
+
+def test_http_2_traffic_follows_a_name(weir, dns, http2_pair):
+    """A shared connection to an address that the name no longer has takes no more requests."""
+    port = http2_pair[0].port
+    dns.say("host-record=origin.test,127.0.0.1")
+    one = weir(f"workers 1; resolver 127.0.0.1:{dns.port}; upstream u {{ server origin.test:{port}; protocol h2; }}"
+               " site _ { proxy u; }")
+    client = connect(one)
+    assert client.get("/").body == b"one"
+    dns.say("host-record=origin.test,127.0.0.2")
+    eventually(lambda: client.get("/").body == b"two", "the new address is asked")
+    assert [client.get("/").body for _ in range(10)] == [b"two"] * 10
+
+
+def test_http_2_requests_wait_for_an_address_that_answers(weir, dns, http2_pair):
+    """All that waited for the connection to one address go on to the other."""
+    port = http2_pair[0].port
+    dns.say("host-record=origin.test,127.0.0.3", "host-record=origin.test,127.0.0.1")
+    one = weir(f"workers 1; resolver 127.0.0.1:{dns.port}; upstream u {{ server origin.test:{port}; protocol h2; }}"
+               " site _ { proxy u; }")
+    client = connect(one)
+    streams = [client.request() for _ in range(30)]
+    assert [client.response(stream).body for stream in streams] == [b"one"] * 30

@@ -10,6 +10,7 @@ from lib.http2 import CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, 
 from lib.http2_origin import ENABLE_CONNECT, MAX_STREAMS, AnsweringHttp2Origin, Http2Origin
 from lib.metrics import metrics_of
 from lib.patience import eventually
+from lib.ports import free_port
 from lib.websocket import EchoServer, WebSocket
 
 
@@ -707,3 +708,11 @@ def test_a_websocket_for_a_server_that_never_settles(weir, h2_origin):
     server.ends()
     h2_origin.take_all()
     assert h2_origin.accepted == 2
+
+
+def test_a_port_where_nobody_listens(weir):
+    one = weir(upstream(free_port()))
+    client = connect(one)
+    streams = [client.request() for _ in range(10)]
+    assert {client.response(stream).status for stream in streams} <= {502, 503}
+    assert "connection refused" in one.log().lower()
