@@ -50,5 +50,7 @@ tests_unit_engine_test_http2_LDADD = $(ENGINE_LIBS)
 tests_unit_engine_test_http2_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)
 
 UNIT_TESTS += tests/unit/engine/test_upstream_http2
+tests_unit_engine_test_upstream_http2_SOURCES = tests/unit/engine/test_upstream_http2.c \
+	tests/unit/engine/failing_calls.c tests/unit/engine/failing_calls.h
 tests_unit_engine_test_upstream_http2_LDADD = $(ENGINE_LIBS)
 tests_unit_engine_test_upstream_http2_LDFLAGS = $(AM_LDFLAGS) $(WRAP_CLOCK)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* HTTP/2 origins of the whole engine: in any portions, with any allocation failing, silent, and gone at any moment. */
+/* HTTP/2 origins of the whole engine: in any portions, with any allocation or system call failing, silent, and gone at
+ * any moment. */
+#include "failing_calls.h"
 #include "frames.h"
 
 #include "base/mem.h"
 #include "upstream/pool.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -351,6 +354,79 @@ static void survives_memory_that_is_gone(void **state)
     }
 }
 
+/* -- system calls -------------------------------------------------------------------------------------------------- */
+
+enum { CALLS_MOST = 3000 };
+
+static void play_on(void)
+{
+    uint64_t before;
+
+    do {
+        before = calls_made(CALL_READ) + calls_made(CALL_WRITE);
+        play_origins();
+        for (unsigned i = 0; i < CLIENTS; i++)
+            peer_pull(clients[i]);
+        engine_settle();
+    } while (calls_made(CALL_READ) + calls_made(CALL_WRITE) != before);
+}
+
+/* With the nth such call failing; whether there was one. */
+static bool play_with(const struct call_fault *fault, uint64_t n, bool is_unseen)
+{
+    engine_forget();
+    calls_fail(fault, n);
+    ask();
+    play_on();
+    bool failed = calls_failed() > 0;
+    calls_heal();
+    for (int i = 0; i < 8 && failed && !is_unseen; i++) {
+        engine_advance(20000);
+        play_origins();
+    }
+    for (unsigned i = 0; i < CLIENTS; i++)
+        check(i, is_unseen || !failed ? 200 : 0);
+    end();
+    return failed;
+}
+
+static void play_all(const struct call_fault *faults, size_t count, bool is_unseen)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t n = 0;
+        while (play_with(&faults[i], n, is_unseen))
+            assert_true(++n < CALLS_MOST);
+    }
+}
+
+static void what_means_again_changes_nothing(void **state)
+{
+    static const struct call_fault faults[] = {
+        { CALL_READ, FAILS, EAGAIN, ONCE },      { CALL_READ, FAILS, EINTR, EVERY_OTHER },
+        { CALL_READ, ONE_BYTE, 0, EVERY_OTHER }, { CALL_READ, ONE_BYTE, 0, EVER_AFTER },
+        { CALL_WRITE, FAILS, EAGAIN, ONCE },     { CALL_WRITE, FAILS, EINTR, EVERY_OTHER },
+        { CALL_WRITE, ONE_BYTE, 0, ONCE },       { CALL_WRITE, ONE_BYTE, 0, EVER_AFTER },
+        { CALL_CONNECT, FAILS_AFTER, EINPROGRESS, EVER_AFTER },
+    };
+
+    (void)state;
+    play_all(faults, sizeof(faults) / sizeof(faults[0]), true);
+}
+
+static void what_breaks_ends_properly(void **state)
+{
+    static const struct call_fault faults[] = {
+        { CALL_READ, FAILS, ECONNRESET, ONCE },  { CALL_READ, FAILS, ECONNRESET, EVER_AFTER },
+        { CALL_READ, FAILS, ENOMEM, ONCE },      { CALL_WRITE, FAILS, EPIPE, ONCE },
+        { CALL_WRITE, FAILS, EPIPE, EVER_AFTER }, { CALL_WRITE, FAILS, ENOBUFS, ONCE },
+        { CALL_SOCKET, FAILS, EMFILE, ONCE },    { CALL_CONNECT, FAILS, ECONNREFUSED, ONCE },
+        { CALL_CONNECT, FAILS, EADDRNOTAVAIL, EVER_AFTER },
+    };
+
+    (void)state;
+    play_all(faults, sizeof(faults) / sizeof(faults[0]), false);
+}
+
 static int up(void **state)
 {
     (void)state;
@@ -379,6 +455,8 @@ int main(void)
         cmocka_unit_test(idle_ones_end),
         cmocka_unit_test(survives_any_failed_allocation),
         cmocka_unit_test(survives_memory_that_is_gone),
+        cmocka_unit_test(what_means_again_changes_nothing),
+        cmocka_unit_test(what_breaks_ends_properly),
     };
 
     return cmocka_run_group_tests(tests, up, down);
