@@ -14,7 +14,7 @@ struct text {
 
 static _Thread_local struct {
     bool read;
-    uint64_t us, wall_ms;
+    uint64_t us, ms, wall_ms; /* ms: of us, worked out once */
     struct text texts[3]; /* by enum clock_form */
 } now;
 
@@ -34,6 +34,7 @@ void clock_set(uint64_t mono_us, uint64_t wall_ms)
 {
     now.read = true;
     now.us = mono_us;
+    now.ms = mono_us / 1000;
     now.wall_ms = wall_ms;
 }
 
@@ -45,7 +46,8 @@ static inline void ensure_read(void)
 
 uint64_t clock_ms(void)
 {
-    return clock_us() / 1000;
+    ensure_read();
+    return now.ms;
 }
 
 uint64_t clock_us(void)

@@ -5,7 +5,7 @@
 #include "http/uri_errors.h"
 
 enum { METHOD_MOST = 32, NAME_MOST = 256, FIELD_COSTS = 32, LIST_FACTOR = 8, URGENCY = 3 };
-enum pseudo { METHOD = 1, SCHEME = 2, AUTHORITY = 4, PATH = 8, PROTOCOL = 16, STATUS = 32 };
+enum pseudo { NO_PSEUDO, METHOD = 1, SCHEME = 2, AUTHORITY = 4, PATH = 8, PROTOCOL = 16, STATUS = 32 };
 
 void h2_head_begin(struct h2_head *head, enum h2_head_kind kind)
 {
@@ -29,32 +29,42 @@ static bool refuse(struct h2_head *head, int status, const char *why)
 
 /* -- pseudo-fields ------------------------------------------------------------------------------------------------- */
 
-static str *pseudo_of(struct h2_head *head, str name, enum pseudo *bit)
+/* Told apart by length first: only two share one. */
+static enum pseudo pseudo_bit(str name, enum h2_head_kind kind)
 {
-    const struct {
-        str name;
-        enum pseudo bit;
-        str *to;
-    } all[] = {
-        { S(":method"), METHOD, &head->method },          { S(":scheme"), SCHEME, &head->scheme },
-        { S(":authority"), AUTHORITY, &head->authority }, { S(":path"), PATH, &head->path },
-        { S(":protocol"), PROTOCOL, &head->protocol },    { S(":status"), STATUS, &head->code },
-    };
-
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        bool is_responses = all[i].bit == STATUS;
-        if (is_responses == (head->kind == H2_HEAD_RESPONSE) && str_equal(name, all[i].name)) {
-            *bit = all[i].bit;
-            return all[i].to;
-        }
+    if (kind == H2_HEAD_RESPONSE)
+        return str_equal(name, S(":status")) ? STATUS : NO_PSEUDO;
+    switch (name.n) {
+    case sizeof(":path") - 1:
+        return str_equal(name, S(":path")) ? PATH : NO_PSEUDO;
+    case sizeof(":method") - 1:
+        return str_equal(name, S(":method")) ? METHOD : str_equal(name, S(":scheme")) ? SCHEME : NO_PSEUDO;
+    case sizeof(":protocol") - 1:
+        return str_equal(name, S(":protocol")) ? PROTOCOL : NO_PSEUDO;
+    case sizeof(":authority") - 1:
+        return str_equal(name, S(":authority")) ? AUTHORITY : NO_PSEUDO;
+    default:
+        return NO_PSEUDO;
     }
-    return NULL;
+}
+
+static str *place_of(struct h2_head *head, enum pseudo bit)
+{
+    switch (bit) {
+    case METHOD:    return &head->method;
+    case SCHEME:    return &head->scheme;
+    case AUTHORITY: return &head->authority;
+    case PATH:      return &head->path;
+    case PROTOCOL:  return &head->protocol;
+    case STATUS:    return &head->code;
+    default:        return NULL;
+    }
 }
 
 static void take_pseudo(struct h2_head *head, struct arena *arena, str name, str value)
 {
-    enum pseudo bit = METHOD;
-    str *to = pseudo_of(head, name, &bit);
+    enum pseudo bit = pseudo_bit(name, head->kind);
+    str *to = place_of(head, bit);
 
     if (head->kind == H2_HEAD_TRAILERS)
         malformed(head, "pseudo-field in trailers");

@@ -258,9 +258,10 @@ static bool look_for_reset(struct conn *conn)
 /* It is never far from now. */
 static uint64_t recheck_time(const struct conn *conn)
 {
+    if (!conn->recheck)
+        return 0;
     uint64_t now = clock_ms();
-
-    return conn->recheck ? now + (uint64_t)(int64_t)(int32_t)(conn->recheck - (uint32_t)now) : 0;
+    return now + (uint64_t)(int64_t)(int32_t)(conn->recheck - (uint32_t)now);
 }
 
 static void arm(struct conn *conn)
