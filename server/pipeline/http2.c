@@ -307,6 +307,7 @@ static bool create(struct weir_conn *c)
     if (!h2)
         return false;
     h2->c = c;
+    h2->open_most = 2 * limits.streams;
     list_init(&h2->streams);
     list_init(&h2->fresh);
     list_init(&h2->over);

@@ -38,6 +38,7 @@ struct h2_conn {
     struct list finished;      /* whose response lies in out to its end, the first one first */
     unsigned preface_have;
     unsigned open;             /* streams with a request that is not through */
+    unsigned open_most;        /* of these: max_streams, and as many whose streams have ended meanwhile */
     uint64_t queued, written;  /* bytes through out, in all */
     struct deadline drain;
     bool announced, left;      /* the first and the second GOAWAY */

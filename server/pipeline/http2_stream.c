@@ -108,6 +108,8 @@ static void prepare_request(struct client_stream *s)
     s->h2.source = &r->down.out;
 }
 
+/* A client that resets its streams as fast as it opens them has few, but as many requests as it likes: these are counted
+ * until they are through. */
 static struct h2_stream *on_open(void *owner, uint32_t id)
 {
     struct weir_conn *c = owner;
@@ -115,7 +117,7 @@ static struct h2_stream *on_open(void *owner, uint32_t id)
     struct client_stream *s = small_zalloc(sizeof(*s));
 
     (void)id;
-    if (!s || c->reaped || h2->ended) {
+    if (!s || c->reaped || h2->ended || h2->open >= h2->open_most) {
         small_free(s, sizeof(*s));
         return NULL;
     }

@@ -16,7 +16,7 @@
 enum { ORIGINS = 8 };
 
 static const char config[] =
-    "site _ { listen 127.0.0.1:9000; proxy @ORIGIN@; route = /other { respond 200 other; } }\n";
+    "max_streams 8; site _ { listen 127.0.0.1:9000; proxy @ORIGIN@; route = /other { respond 200 other; } }\n";
 
 static struct peer *origins[ORIGINS];
 static unsigned origin_count;
@@ -178,6 +178,26 @@ static void goes_away_anywhere(void **state)
     }
 }
 
+/* Streams that their client resets at once: no more requests are begun than there may be, and as many again. */
+static void resets_that_come_at_once(void **state)
+{
+    struct frames script = { .n = 0 };
+    struct peer *client = client_open();
+    unsigned asked = 0;
+
+    (void)state;
+    put_preface(&script);
+    for (uint32_t id = 1; id < 80; id += 2) {
+        put_head(&script, HEAD_GET, "/1", id, true);
+        put_frame(&script, H2_RST_STREAM, 0, id, "\0\0\0\x08", 4);
+    }
+    peer_put_bytes(client, script.bytes, script.n);
+    while (origin_take())
+        asked++;
+    assert_in_range(asked, 1, 16);
+    end(client);
+}
+
 static void websocket(void **state)
 {
     struct frames script = { .n = 0 };
@@ -231,6 +251,7 @@ int main(void)
         cmocka_unit_test(answers),
         cmocka_unit_test(takes_any_split),
         cmocka_unit_test(goes_away_anywhere),
+        cmocka_unit_test(resets_that_come_at_once),
         cmocka_unit_test(websocket),
         cmocka_unit_test(survives_any_failed_allocation),
         cmocka_unit_test(survives_memory_that_is_gone),
