@@ -44,8 +44,8 @@ void h2_frame_write(uint8_t p[H2_FRAME_HEAD], const struct h2_frame *frame);
 
 /* What a peer can do too much of. */
 #define H2_ABUSES(X) \
-    X(RESETS, "rapid_reset", "streams that the client opened and reset") \
-    X(OUR_RESETS, "provoked_reset", "streams that the client made weir reset") \
+    X(RESETS, "rapid_reset", "streams that were opened and reset") \
+    X(OUR_RESETS, "provoked_reset", "streams that weir was made to reset") \
     X(REFUSED, "refused_streams", "streams beyond those that were announced") \
     X(CONTINUATION, "continuation", "header blocks in too many frames, or too large") \
     X(HEADER_LIST, "header_list", "header lists that unpack to too much") \

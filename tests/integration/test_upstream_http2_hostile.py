@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from lib.http2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PRIORITY_UPDATE,
-                       PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, connect, pack)
+                       PUSH_PROMISE, SETTINGS, WINDOW_UPDATE, Gone, connect, pack)
 from lib.http2 import (COMPRESSION_ERROR, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, PROTOCOL_ERROR,
                        STREAM_CLOSED)
 from lib.http2_origin import AnsweringHttp2Origin, Http2Origin
@@ -321,3 +321,22 @@ def test_content_that_nobody_granted_is_not_held(weir, hostile, good):
     if not IS_SANITIZED:
         assert one.peak_memory() - before < 4 * 1024 * 1024
     assert connect(one).get("/", authority="good.test").body == b"good"
+
+
+def test_malformed_heads_without_end_are_not_put_up_with(weir, hostile, good):
+    """One by one they are their streams' fault; of a server that makes nothing else the connection ends."""
+    one = both(weir, hostile, good)
+    client = connect(one)
+    server, ended = None, False
+    for _ in range(150):
+        stream = client.request(authority="hostile.test")
+        server = server or hostile.serve()
+        try:
+            server.headers([("no-status", "1")], server.asked().stream)
+        except (Gone, OSError, Closed):
+            ended = True
+            break
+        assert client.response(stream).status == 502
+    assert ended and server.goaway_frame[1] == ENHANCE_YOUR_CALM
+    assert "too many streams that weir was made to reset" in one.log()
+    assert client.get("/", authority="good.test").body == b"good"
