@@ -108,8 +108,8 @@ static void prepare_request(struct client_stream *s)
     s->h2.source = &r->down.out;
 }
 
-/* A client that resets its streams as fast as it opens them has few streams, and as many requests as it likes: these are
- * counted until they are through. */
+/* A client that resets its streams as fast as it opens them has few streams, and as many requests as it likes: they
+ * count until they are through. */
 static struct h2_stream *on_open(void *owner, uint32_t id)
 {
     struct weir_conn *c = owner;
