@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "upstream/server_figures.h"
 
+#include <assert.h>
+
 enum {
     OUT_MOST = 128 * 1024,          /* framed and not written */
     TURN_MOST = 1024 * 1024,        /* read in one turn */
@@ -156,6 +158,7 @@ static void wait_at(struct link *link, struct link_stream *stream)
 {
     stream->of = link;
     link->coming++;
+    set_idle(link, false); /* it may be open, and wait for SETTINGS */
     list_push(&link->waiting, &stream->at);
 }
 
@@ -198,10 +201,12 @@ static void say_goodbye(struct link *link)
         conn_write_chain(&link->conn, &link->out);
 }
 
+/* Nobody waits for it any more. */
 static void end(struct link *link)
 {
     if (link->closed)
         return;
+    assert(link->dead || list_is_empty(&link->waiting));
     say_goodbye(link);
     link->closed = link->dead = link->leaving = true;
     set_idle(link, false);
