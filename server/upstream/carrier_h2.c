@@ -342,8 +342,8 @@ static void on_response(struct h2_stream *h2, const struct h1_response *response
     }
     s->of->quiet_ms = LINK_QUIET_MS;
     exchange_final_head(x, &head, &s->fields);
-    if (x->stream == s && h2->received_end && head.status != 101)
-        end_received(x);
+    if (x->stream == s && head.status != 101 && (h2->received_end || head.body == BODY_NONE))
+        end_received(x); /* of a head without content the end may come later: it is not waited for */
 }
 
 static void on_data(struct h2_stream *h2, const uint8_t *p, size_t n)

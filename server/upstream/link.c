@@ -258,7 +258,7 @@ static void break_link(struct link *link, const char *why)
         return;
     if (ours) {
         log_warn("HTTP/2 connection to %.*s: %s", STR_ARG(addr_text(&link->to, room)), ours);
-        if (h2_produce(link->codec, &link->out, OUT_MOST)) /* a last word: the GOAWAY */
+        if (h2_fault(link->codec)->why && h2_produce(link->codec, &link->out, OUT_MOST)) /* a GOAWAY, and no more */
             conn_write_chain(&link->conn, &link->out);
     }
     link->dead = link->leaving = true;
@@ -408,7 +408,7 @@ static void receive(struct link *link)
         }
         in_all += n;
         if (!process(link)) {
-            break_link(link, h2_why(link->codec));
+            break_link(link, "connection ended by weir"); /* whose reason is the codec's */
             return;
         }
     }
@@ -438,11 +438,11 @@ static bool produce(struct link *link)
         link->inside = true;
         bool fine = h2_produce(link->codec, &link->out, OUT_MOST);
         link->inside = false;
+        tell_moved(link); /* in any case: content that was taken cannot go again */
         if (!fine) {
             break_link(link, "no memory for HTTP/2 frames");
             return false;
         }
-        tell_moved(link);
         if (link->out.n == before)
             break;
     }

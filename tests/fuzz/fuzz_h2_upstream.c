@@ -163,8 +163,9 @@ static void client_asks(struct play *play, uint8_t much)
         play->clients[play->client_count++] = client_open();
         play->asked = 0;
     }
-    if (play->asked++ == ASKS_MOST)
+    if (play->asked == ASKS_MOST)
         return;
+    play->asked++;
     struct peer *client = play->clients[play->client_count - 1];
     if (client->fd >= 0)
         write_all(client, text, strlen(text));

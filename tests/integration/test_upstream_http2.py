@@ -716,3 +716,21 @@ def test_a_port_where_nobody_listens(weir):
     streams = [client.request() for _ in range(10)]
     assert {client.response(stream).status for stream in streams} <= {502, 503}
     assert "connection refused" in one.log().lower()
+
+
+def test_a_head_without_content_whose_stream_ends_later_is_not_reset(weir, h2_origin):
+    """Servers may end it by an empty DATA frame; a reset for each would look like an attack to them."""
+    one = weir(upstream(h2_origin.port))
+    client = one.connect()
+    client.request("HEAD")
+    server = h2_origin.serve()
+    first = server.asked().stream
+    server.head(first, 200, ("content-length", "5"))
+    assert client.response("HEAD").status == 200
+    server.data(first, end=True)
+    client.request()
+    second = server.asked().stream
+    server.respond(second, body=b"next")
+    assert client.response().body == b"next"
+    assert server.is_alive()
+    assert [frame for frame in server.queues[first] if frame.type == http2.RST_STREAM] == []
