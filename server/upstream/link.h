@@ -71,6 +71,16 @@ static inline void link_later(struct link *link)
     conn_later(&link->conn);
 }
 
+/* -- link.c, for link_places.c */
+struct link *link_create(struct pool *pool, const struct addr *to); /* NULL: failed at once */
+void link_set_idle(struct link *link, bool idle);
+void link_watch(struct link *link); /* it is due when it has been quiet for too long */
+void link_ping(struct link *link);
+
+/* -- link_places.c, for link.c */
+void link_serve_waiting(struct link *link); /* who waits for it begins, or goes elsewhere */
+void links_serve_queue(struct pool *pool);  /* who waits for any place tries again, as far as there may be some */
+
 /* -- for the pool */
 void links_close_idle(struct pool *pool);
 void links_close(struct pool *pool); /* all of them, in the middle of whatever they do */

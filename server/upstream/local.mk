@@ -21,6 +21,7 @@ server_libweir_a_SOURCES += \
 	server/upstream/hop.c server/upstream/hop.h \
 	server/upstream/least_conn.c \
 	server/upstream/link.c server/upstream/link.h \
+	server/upstream/link_places.c \
 	server/upstream/pool.c server/upstream/pool.h \
 	server/upstream/proxy.c \
 	server/upstream/random.c \
