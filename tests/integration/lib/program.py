@@ -187,3 +187,7 @@ def start_apache(folder, port, sections):
     (folder / "apache.conf").write_text(APACHE.format(folder=folder, port=port, modules=modules, user=user,
                                                       sections=sections))
     return Program([program, "-D", "FOREGROUND", "-f", folder / "apache.conf"], port, folder)
+
+
+def files_below(path):
+    return {each for each in path.rglob("*") if each.is_file()}
