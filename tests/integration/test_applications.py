@@ -86,9 +86,9 @@ def test_expect_100_continue_of_curl(home, certificates, nginx, folder):
     status = fetch(home, certificates, "/sink/", "-T", folder / "up.bin", "-H", "Expect: 100-continue",
                    "--expect100-timeout", "20", "-o", "/dev/null", "-w", "%{http_code} %{time_total}")
     code, seconds = status.split()
+    assert code == b"204" and float(seconds) < 10
     for path in files_below(nginx.bodies):
         path.unlink()
-            path.unlink()
 
 
 def test_nginx_that_hangs_up_is_502(home, certificates):
