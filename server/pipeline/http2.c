@@ -242,6 +242,7 @@ static bool produce(struct weir_conn *c)
 {
     struct h2_conn *h2 = c->h2;
 
+    h2->has_more = true; /* unless nothing comes: who stops for another reason comes again, as nobody else may ask */
     for (unsigned pass = 0; pass < PASSES && c->h2->out.n < H2_OUT_MOST; pass++) {
         uint64_t before = c->h2->out.n;
         if (!h2_produce(h2->codec, &c->h2->out, H2_OUT_MOST)) {
@@ -252,7 +253,8 @@ static bool produce(struct weir_conn *c)
         h2->queued += c->h2->out.n - before;
         streams_moved(h2);
         streams_settle(h2);
-        if (c->reaped || c->h2->out.n == before)
+        h2->has_more = c->h2->out.n != before;
+        if (c->reaped || !h2->has_more)
             break;
     }
     return !c->reaped;
@@ -285,7 +287,7 @@ static void flush(struct weir_conn *c)
             begin_end(c);
         if (h2->ended)
             finish_end(c);
-        else if (!list_is_empty(&h2->fresh))
+        else if (h2->has_more || !list_is_empty(&h2->fresh))
             conn_later(&c->conn);
     }
     if (!c->reaped)

@@ -43,6 +43,7 @@ struct h2_conn {
     struct deadline drain;
     bool announced, left;      /* the first and the second GOAWAY */
     bool ended;                /* nothing is taken in any more */
+    bool has_more;             /* to be framed, behind what the last flush took */
     bool wide_reads;
 };
 

@@ -257,6 +257,7 @@ static void tell_moved(struct link *link)
 
 static bool produce(struct link *link)
 {
+    link->has_more = true; /* unless nothing comes: who stops for another reason comes again, as nobody else may ask */
     for (unsigned pass = 0; pass < PASSES && link->out.n < OUT_MOST; pass++) {
         uint64_t before = link->out.n;
         link->inside = true;

@@ -43,6 +43,7 @@ struct link {
     uint64_t quiet_ms;        /* how long nothing need be heard before the next PING */
     bool settled;             /* the server's SETTINGS have come */
     bool leaving, dead, closed, idle;
+    bool has_more;            /* to be framed, behind what the last flush took */
     bool inside;              /* the codec is at work: it cannot go now */
 };
 
