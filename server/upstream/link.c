@@ -268,7 +268,8 @@ static bool produce(struct link *link)
             break_link(link, "no memory for HTTP/2 frames");
             return false;
         }
-        if (link->out.n == before)
+        link->has_more = link->out.n != before;
+        if (!link->has_more)
             break;
     }
     return true;
@@ -297,6 +298,8 @@ static void flush(struct link *link)
     settle(link);
     if (link->dead || link->closed)
         return;
+    if (rc == 1 && link->has_more)
+        link_later(link);
     links_serve_queue(link->pool);
     if (!link->dead && conn_may_read(&link->conn))
         receive(link);

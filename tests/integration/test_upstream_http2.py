@@ -357,7 +357,8 @@ def test_a_fresh_connection_that_dies_is_an_error(weir, h2_origin):
     server.asked()
     server.stream.close()
     assert client.response().status == 502
-    assert "connection closed by the server" in one.log()
+    # which of both depends on whether weir's SETTINGS ACK was still unread
+    assert "connection closed by the server" in one.log() or "reset by peer" in one.log()
 
 
 def test_a_stream_that_is_reset_is_an_error_of_its_own(weir, h2_origin):
